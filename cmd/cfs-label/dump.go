@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	cfslabel "github.com/cfs-label/cfs-label"
+	"github.com/cfs-label/cfs-label/composefs/dumpfile"
+	"github.com/cfs-label/cfs-label/composefs/erofs"
+	"github.com/cfs-label/cfs-label/composefs/tree"
+)
+
+const dumpHelp = `cfs-label dump SOURCE prints the merged tree of an image in composefs' dump
+format, as cfsctl oci dump does: to compare two images, or as input of
+mkcomposefs --from-file.
+
+` + exitHelp
+
+func dumpCommand(t *terminal) *cobra.Command {
+	var source sourceFlags
+	cmd := &cobra.Command{
+		Use:     "dump SOURCE",
+		Short:   "Print the merged tree in composefs' dump format",
+		Long:    dumpHelp,
+		Example: "  cfs-label dump ghcr.io/org/img:latest > img.dump",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, o, err := source.tree(cmd, t, args[0])
+			if err != nil {
+				return err
+			}
+			w := bufio.NewWriter(t.stdout)
+			if err := dumpfile.Write(w, c, o.Algorithms[0]); err != nil {
+				return err
+			}
+			return w.Flush()
+		},
+	}
+	source.add(cmd.Flags())
+	return cmd
+}
+
+// tree reads the one image that an argument names.
+func (f *sourceFlags) tree(cmd *cobra.Command, t *terminal, arg string) (*tree.Checked, cfslabel.Options, error) {
+	o, err := f.options(t, oneEach)
+	if err != nil {
+		return nil, o, err
+	}
+	ref, err := f.open(cmd.Context(), arg)
+	if err != nil {
+		return nil, o, err
+	}
+	c, err := cfslabel.Tree(cmd.Context(), ref, o)
+	return c, o, err
+}
+
+const exportHelp = `cfs-label export SOURCE --file FILE writes the composefs image of an image: the
+EROFS file system whose fs-verity digest cfs-label compute prints. FILE is
+replaced when the image is complete; - is stdout.
+
+` + exitHelp
+
+func exportCommand(t *terminal) *cobra.Command {
+	var source sourceFlags
+	var file string
+	cmd := &cobra.Command{
+		Use:     "export SOURCE --file FILE",
+		Short:   "Write the composefs image (EROFS)",
+		Long:    exportHelp,
+		Example: "  cfs-label export ghcr.io/org/img:latest --file img.cfs",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if file == "" {
+				return &usageError{errors.New("where to? give --file FILE, or --file - for stdout")}
+			}
+			if file != "-" {
+				if err := checkTarget(file); err != nil {
+					return err
+				}
+			}
+			c, o, err := source.tree(cmd, t, args[0])
+			if err != nil {
+				return err
+			}
+			write := func(w io.Writer) error {
+				return erofs.Write(w, c, erofs.Options{Format: o.Formats[0], Algorithm: o.Algorithms[0]})
+			}
+			if file == "-" {
+				return write(t.stdout)
+			}
+			return writeFile(file, write)
+		},
+	}
+	source.addFormat(cmd.Flags())
+	source.add(cmd.Flags())
+	cmd.Flags().StringVar(&file, "file", "", "`FILE` to write")
+	return cmd
+}
+
+// checkTarget finds out before the long work whether the file can be there.
+func checkTarget(file string) error {
+	info, err := os.Stat(filepath.Dir(file))
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	if err != nil {
+		return &usageError{fmt.Errorf("--file %s: its directory: %w", file, err)}
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return &usageError{fmt.Errorf("--file %s is a directory", file)}
+	}
+	return nil
+}
+
+// writeFile writes a file that is there whole or not at all.
+func writeFile(file string, write func(io.Writer) error) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = tmp.Close()
+			_ = os.Remove(tmp.Name())
+		}
+	}()
+	if err := write(tmp); err != nil {
+		return err
+	}
+	if err := tmp.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cfs-label/cfs-label/remote"
+)
+
+// Exit statuses. They are a contract; the help text of the program lists them.
+const (
+	exitDone         = 0
+	exitFailure      = 1
+	exitUsage        = 2
+	exitMismatch     = 3 // a digest is missing or differs
+	exitUnauthorized = 4
+	exitNotFound     = 5
+)
+
+const exitHelp = `Exit status:
+  0  done
+  1  failure
+  2  wrong usage
+  3  a digest is missing or differs
+  4  the registry wants credentials, or others
+  5  not found`
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+func exitCode(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	for _, m := range []struct {
+		err  error
+		code int
+	}{
+		{remote.ErrReference, exitUsage},
+		{remote.ErrUnauthorized, exitUnauthorized},
+		{remote.ErrNotFound, exitNotFound},
+	} {
+		if errors.Is(err, m.err) {
+			return m.code
+		}
+	}
+	return exitFailure
+}
+
+// args makes a check of a command's arguments whose failure is wrong usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{err}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/pflag"
+
+	cfslabel "github.com/cfs-label/cfs-label"
+	"github.com/cfs-label/cfs-label/composefs/erofs"
+	"github.com/cfs-label/cfs-label/composefs/fsverity"
+	"github.com/cfs-label/cfs-label/composefs/transform"
+	"github.com/cfs-label/cfs-label/layers"
+	"github.com/cfs-label/cfs-label/remote"
+)
+
+// list is a flag that takes values with commas between them, and may be given
+// several times. The first use replaces the default.
+type list[T comparable] struct {
+	values []T
+	parse  func(string) (T, error)
+	kind   string
+	given  bool
+}
+
+var _ pflag.Value = (*list[string])(nil)
+
+func (l *list[T]) String() string {
+	names := make([]string, len(l.values))
+	for i, v := range l.values {
+		names[i] = fmt.Sprint(v)
+	}
+	return strings.Join(names, ",")
+}
+
+func (l *list[T]) Type() string { return l.kind }
+
+func (l *list[T]) Set(s string) error {
+	if !l.given {
+		l.values, l.given = nil, true
+	}
+	for _, part := range strings.Split(s, ",") {
+		v, err := l.parse(part)
+		if err != nil {
+			return err
+		}
+		for _, have := range l.values {
+			if have == v {
+				return fmt.Errorf("%s is given twice", part)
+			}
+		}
+		l.values = append(l.values, v)
+	}
+	return nil
+}
+
+// sourceFlags say how a source is read.
+type sourceFlags struct {
+	formats    list[erofs.Format]
+	algorithms list[fsverity.Algorithm]
+	xattrs     list[transform.Xattrs]
+	platforms  []string
+	jobs       int
+	insecure   bool
+}
+
+// Which of the flags take several values.
+const (
+	oneEach  = false
+	manyEach = true
+)
+
+func (f *sourceFlags) addFormat(fs *pflag.FlagSet) {
+	f.formats = list[erofs.Format]{values: []erofs.Format{erofs.V1}, parse: erofs.ParseFormat, kind: "v0|v1|v2"}
+	fs.Var(&f.formats, "format", "format of the composefs image")
+}
+
+func (f *sourceFlags) add(fs *pflag.FlagSet) {
+	f.algorithms = list[fsverity.Algorithm]{values: []fsverity.Algorithm{fsverity.SHA512}, parse: fsverity.ParseAlgorithm, kind: "sha512|sha256"}
+	f.xattrs = list[transform.Xattrs]{parse: transform.ParseXattrs, values: []transform.Xattrs{transform.AllowlistOnly}, kind: "allowlist-only|keep-user-xattrs"}
+	fs.Var(&f.algorithms, "algorithm", "algorithm of the fs-verity digests")
+	fs.Var(&f.xattrs, "xattrs", "which extended attributes of files count")
+	fs.StringArrayVar(&f.platforms, "platform", nil, "`os/arch[/variant]` to choose from an index (repeatable; default all of linux)")
+	fs.IntVar(&f.jobs, "jobs", layers.DefaultJobs(), "layers fetched at once")
+	fs.BoolVar(&f.insecure, "insecure", false, "allow http, and certificates that nobody vouches for")
+}
+
+// options returns what the flags say. many tells whether the command can use
+// several values of each.
+func (f *sourceFlags) options(t *terminal, many bool) (cfslabel.Options, error) {
+	o := cfslabel.Options{
+		Formats:    f.formats.values,
+		Algorithms: f.algorithms.values,
+		Xattrs:     f.xattrs.values,
+		Jobs:       f.jobs,
+		Progress:   newProgress(t),
+		Warn:       t.warn,
+	}
+	if f.jobs < 1 {
+		return o, &usageError{errors.New("--jobs must be at least 1")}
+	}
+	if !many && (len(o.Formats) > 1 || len(o.Algorithms) > 1 || len(o.Xattrs) > 1) {
+		return o, &usageError{errors.New("this command takes one --format, one --algorithm and one --xattrs")}
+	}
+	for _, text := range f.platforms {
+		p, err := v1.ParsePlatform(text)
+		if err == nil && (p.OS == "" || p.Architecture == "") {
+			err = errors.New("use os/arch[/variant], as in linux/arm64")
+		}
+		if err != nil {
+			return o, &usageError{fmt.Errorf("--platform %q: %w", text, err)}
+		}
+		o.Platforms = append(o.Platforms, *p)
+	}
+	return o, nil
+}
+
+// open returns the reference that an argument is.
+func (f *sourceFlags) open(ctx context.Context, ref string) (*remote.Ref, error) {
+	return remote.Open(ctx, ref, remote.Options{
+		Insecure:  f.insecure,
+		UserAgent: userAgent(),
+		Layout:    cfslabel.LayoutEditor{},
+	})
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	cfslabel "github.com/cfs-label/cfs-label"
+	"github.com/cfs-label/cfs-label/layers"
+)
+
+// newProgress returns who shows progress: bars where a person looks, else
+// nobody.
+func newProgress(t *terminal) cfslabel.Progress {
+	if t.quiet || t.noProgress || !t.isTerminal() {
+		return &steps{terminal: t}
+	}
+	return &bars{steps: steps{terminal: t}}
+}
+
+// steps tells of steps, if asked for details.
+type steps struct{ *terminal }
+
+func (s *steps) Begin(platform string, list []layers.Layer) {
+	s.detail("reading %d layers of %s", len(list), platform)
+}
+
+func (s *steps) Fetched(int, int) {}
+
+func (s *steps) End() {}
+
+func (s *steps) Step(what string) { s.detail("%s", what) }
+
+// bars shows a bar for each layer: bytes, rate and time left.
+type bars struct {
+	steps
+	mu   sync.Mutex
+	pool *mpb.Progress
+	bars []*mpb.Bar
+}
+
+func (b *bars) Begin(platform string, list []layers.Layer) {
+	b.steps.Begin(platform, list)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pool = mpb.New(mpb.WithOutput(b.stderr), mpb.WithWidth(40))
+	b.bars = make([]*mpb.Bar, len(list))
+	for i, l := range list {
+		name := fmt.Sprintf("%s %2d/%d %.12s ", platform, i+1, len(list), l.Digest.Hex)
+		b.bars[i] = b.pool.AddBar(l.Size,
+			mpb.PrependDecorators(decor.Name(name), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)),
+			mpb.AppendDecorators(
+				decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace),
+				decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace), " done"),
+			),
+		)
+	}
+}
+
+func (b *bars) Fetched(layer, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bars != nil {
+		b.bars[layer].IncrBy(n)
+	}
+}
+
+func (b *bars) End() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, bar := range b.bars {
+		bar.Abort(false) // does nothing to a bar that is complete
+	}
+	if b.pool != nil {
+		b.pool.Wait()
+	}
+	b.pool, b.bars = nil, nil
+}
+
+func (b *bars) Step(what string) { b.say("%s", what) }

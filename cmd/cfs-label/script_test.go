@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cfs-label": main})
+}
+
+// hubKey is where a script's environment has its *hub.
+type hubKey struct{}
+
+// TestScript runs the program itself against registries in memory. Every file
+// opens with the rule that it shows.
+func TestScript(t *testing.T) {
+	vectors, err := filepath.Abs("../../testdata/conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(vectors, "minimal", "oci", "index.json")); err != nil {
+		t.Fatalf("the vectors are not there: %v", err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Setup:               func(e *testscript.Env) error { return setup(e, vectors) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"files":     positive(cmdFiles),
+			"index":     positive(cmdIndex),
+			"keep":      positive(cmdKeep),
+			"labels":    positive(cmdLabels),
+			"login":     positive(cmdLogin),
+			"push":      positive(cmdPush),
+			"pushed":    positive(cmdPushed),
+			"put":       positive(cmdPut),
+			"reference": positive(cmdReference),
+			"requests":  positive(cmdRequests),
+			"spoil":     positive(cmdSpoil),
+			"status":    positive(cmdStatus),
+			"tag":       positive(cmdTag),
+			"tags":      positive(cmdTags),
+		},
+	})
+}
+
+// positive is a command that has no meaning behind an exclamation mark.
+func positive(f func(*testscript.TestScript, []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("! is not understood here")
+		}
+		f(ts, args)
+	}
+}
+
+// setup gives a script an empty registry with two doors: REGISTRY lets
+// everybody in, AUTHREGISTRY those who have a password. What belongs to the
+// user who runs the tests stays out of sight.
+func setup(e *testscript.Env, vectors string) error {
+	h := newHub()
+	open, guarded := httptest.NewServer(h), httptest.NewServer(guard(h))
+	e.Defer(open.Close)
+	e.Defer(guarded.Close)
+	e.Values[hubKey{}] = h
+
+	var vars []string
+	for _, v := range e.Vars {
+		name, _, _ := strings.Cut(v, "=")
+		switch name {
+		case "HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "HTTP_PROXY", "http_proxy":
+		default:
+			vars = append(vars, v)
+		}
+	}
+	e.Vars = append(vars,
+		"HOME="+e.WorkDir,
+		"DOCKER_CONFIG="+e.WorkDir,
+		"REGISTRY="+strings.TrimPrefix(open.URL, "http://"),
+		"AUTHREGISTRY="+strings.TrimPrefix(guarded.URL, "http://"),
+		"VECTORS="+vectors,
+	)
+	return nil
+}

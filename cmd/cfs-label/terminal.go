@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// How the program talks: the answer alone goes to stdout; all else goes to
+// stderr, begins with the program's name, has no capital at its beginning and
+// no period at its end.
+
+// terminal is where the program talks to.
+type terminal struct {
+	stdout, stderr io.Writer
+	quiet          bool
+	verbose        bool
+	output         outputFormat
+	noProgress     bool
+}
+
+// answer writes a line of the answer.
+func (t *terminal) answer(format string, args ...any) error {
+	_, err := fmt.Fprintf(t.stdout, format+"\n", args...)
+	return err
+}
+
+// answerJSON writes the answer as one object.
+func (t *terminal) answerJSON(v any) error {
+	e := json.NewEncoder(t.stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// say tells what happens.
+func (t *terminal) say(format string, args ...any) {
+	if !t.quiet {
+		t.print(format, args...)
+	}
+}
+
+// detail tells what only --verbose asks for.
+func (t *terminal) detail(format string, args ...any) {
+	if t.verbose && !t.quiet {
+		t.print(format, args...)
+	}
+}
+
+func (t *terminal) warn(message string) { t.say("warning: %s", message) }
+
+// fail tells of the error that ends the program.
+func (t *terminal) fail(err error) {
+	t.print("%v", err)
+	if usage, ok := errors.AsType[*usageError](err); ok && !strings.Contains(usage.Error(), "\n") {
+		t.print("see cfs-label --help")
+	}
+}
+
+// print writes a message; what comes from elsewhere cannot control a terminal.
+func (t *terminal) print(format string, args ...any) {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '\ufffd'
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(t.stderr, "cfs-label: %s\n", text)
+}
+
+// isTerminal reports whether a person looks at stderr.
+func (t *terminal) isTerminal() bool {
+	f, ok := t.stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// outputFormat is the form of the answer.
+type outputFormat string
+
+const (
+	textOutput outputFormat = "text"
+	jsonOutput outputFormat = "json"
+)
+
+func (f *outputFormat) String() string { return string(*f) }
+
+func (f *outputFormat) Type() string { return "text|json" }
+
+func (f *outputFormat) Set(s string) error {
+	switch outputFormat(s) {
+	case textOutput, jsonOutput:
+		*f = outputFormat(s)
+		return nil
+	}
+	return errors.New("use text or json")
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// MaxManifest is the size of the largest manifest or index that is read or
+// written, in bytes. The distribution specification lets registries refuse
+// larger ones.
+const MaxManifest = 4 << 20
+
+// Options says how registries and layouts are reached. The zero value is how
+// docker and podman would do it.
+type Options struct {
+	// Insecure allows http, and https with a certificate that nobody vouches
+	// for.
+	Insecure bool
+	// Keychain has the credentials. Nil: those of docker's and podman's config
+	// files and their credential helpers.
+	Keychain authn.Keychain
+	// UserAgent is what registries see, as in cfs-label/1.0. The name of the
+	// library is appended.
+	UserAgent string
+	// Transport sends the requests. Nil: one that takes the proxy from the
+	// environment, speaks HTTP/2 and gives up on a peer that is silent for a
+	// minute before it answers. A Transport that is no *http.Transport has to
+	// see to Insecure's certificates itself.
+	Transport http.RoundTripper
+	// Layout edits the index.json of OCI layouts. Nil: layouts can't be
+	// tagged.
+	Layout IndexEditor
+}
+
+// IndexEditor edits the index.json of an OCI layout.
+type IndexEditor interface {
+	// SetTag returns the index with d as what tag names: instead of the entry
+	// with that org.opencontainers.image.ref.name, or as a new one. The tag ""
+	// names the only entry of an index, which then has no name. Everything
+	// else stays as it is, byte for byte.
+	SetTag(index []byte, tag string, d v1.Descriptor) ([]byte, error)
+}
+
+// Repo is where an image is: a repository of a registry, or an OCI layout. Its
+// methods may be called at the same time. Their errors are of type *[Error].
+type Repo interface {
+	// Name returns host/repository, or oci:DIR. With @ and a digest behind it,
+	// it is a reference again.
+	Name() string
+
+	// Resolve returns the manifest or index that a tag or, if there is one, a
+	// digest names: its descriptor (media type, digest, size) and its bytes,
+	// which have that digest. Both empty is the only image of a layout.
+	Resolve(ctx context.Context, tag, digest string) (v1.Descriptor, []byte, error)
+
+	// Manifest returns the bytes of a manifest or index of at most MaxManifest
+	// bytes. They have the descriptor's digest and size.
+	Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error)
+
+	// Blob returns the stored bytes of a blob. They are NOT checked: the caller
+	// compares digest and size. Only a size that the registry announces and
+	// that is not the descriptor's is an error here.
+	Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error)
+
+	// BlobBytes returns the content of a blob of at most limit bytes. It has the
+	// descriptor's digest and size.
+	BlobBytes(ctx context.Context, d v1.Descriptor, limit int64) ([]byte, error)
+
+	// CheckPush fails if pushing would, for want of permission: it is for
+	// asking before the long work. It leaves nothing behind.
+	CheckPush(ctx context.Context) error
+
+	// PushBlob stores data under the digest d unless it is there already.
+	PushBlob(ctx context.Context, d v1.Descriptor, data []byte) error
+
+	// PushManifest stores raw under its digest, without a tag, unless it is
+	// there already. A registry that changes the bytes is an error.
+	PushManifest(ctx context.Context, d v1.Descriptor, raw []byte) error
+
+	// Tag makes the tag name d, whose bytes are raw. Unless was is "", it is
+	// the digest that the tag had when it was read: the tag is read again
+	// right before, and the error is ErrTagMoved if it has neither that digest
+	// nor d's. When the answer of the registry is lost, the tag is read, and if
+	// it names d then all is well. The tag "" is the only image of a layout.
+	Tag(ctx context.Context, tag string, d v1.Descriptor, raw []byte, was string) error
+}
+
+// Ref is a reference: what was asked for, and where it is.
+type Ref struct {
+	Repo   Repo
+	Tag    string // "": none was given
+	Digest string // as in sha256:…; "": none was given. With a Tag, this is what is read.
+
+	text string // as the user wrote it
+}
+
+// Resolve returns what the reference names; see [Repo].
+func (r *Ref) Resolve(ctx context.Context) (v1.Descriptor, []byte, error) {
+	return r.Repo.Resolve(ctx, r.Tag, r.Digest)
+}
+
+// String returns the reference as it was given to Open.
+func (r *Ref) String() string {
+	if r.text != "" {
+		return r.text
+	}
+	s := r.Repo.Name()
+	if r.Tag != "" {
+		s += ":" + r.Tag
+	}
+	if r.Digest != "" {
+		s += "@" + r.Digest
+	}
+	return s
+}

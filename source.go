@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cfslabel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/cfs-label/cfs-label/image"
+	"github.com/cfs-label/cfs-label/layers"
+	"github.com/cfs-label/cfs-label/remote"
+)
+
+// What can be wrong with an image as a whole.
+var (
+	ErrNotImage   = errors.New("it is not a container image")
+	ErrLayerCount = errors.New("the manifest and the config do not have the same number of layers: the image was put together wrongly; build and push it again")
+	ErrPlatform   = errors.New("no image for that platform")
+	ErrNested     = fmt.Errorf("indexes nested more than %d deep", nestingMax)
+)
+
+// nestingMax is how deep indexes may be nested in one another.
+const nestingMax = 8
+
+// Source is an image that can be read: what its manifest and config say.
+type Source struct {
+	Repo       remote.Repo
+	Descriptor v1.Descriptor
+	Manifest   *image.Manifest
+	Config     *image.Config
+
+	RawManifest []byte
+	RawConfig   []byte
+}
+
+// Platform returns the config's platform as it is written in commands:
+// linux/amd64, linux/arm64/v8. What the config does not say is "unknown".
+func (s *Source) Platform() string {
+	p := cmp.Or(s.Config.OS, "unknown") + "/" + cmp.Or(s.Config.Architecture, "unknown")
+	if s.Config.Variant != "" {
+		p += "/" + s.Config.Variant
+	}
+	return p
+}
+
+// Layers returns the layers to read, lowest first.
+func (s *Source) Layers() ([]layers.Layer, error) {
+	if len(s.Manifest.Layers) != len(s.Config.DiffIDs) {
+		return nil, fmt.Errorf("%s: %w: %d and %d", s.Descriptor.Digest, ErrLayerCount, len(s.Manifest.Layers), len(s.Config.DiffIDs))
+	}
+	list := make([]layers.Layer, 0, len(s.Manifest.Layers))
+	for i, d := range s.Manifest.Layers {
+		kind, err := image.LayerType(string(d.MediaType))
+		if err != nil {
+			return nil, &layers.Error{Layer: i, Layers: len(s.Manifest.Layers), Digest: d.Digest.String(), Err: err}
+		}
+		list = append(list, layers.Layer{
+			Digest:      d.Digest,
+			Size:        d.Size,
+			DiffID:      s.Config.DiffIDs[i],
+			Compression: compressions[kind.Compression],
+			Foreign:     kind.Foreign,
+			Open:        opener(s.Repo, d),
+		})
+	}
+	return list, nil
+}
+
+// sources returns the images that a reference names: itself, or the Linux
+// images of an index, in its order. Platforms, if there are any, narrow them.
+func sources(ctx context.Context, ref *remote.Ref, platforms []v1.Platform) ([]*Source, error) {
+	d, raw, err := ref.Resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := finder{repo: ref.Repo, platforms: platforms}
+	if err := f.find(ctx, d, raw, 0); err != nil {
+		return nil, err
+	}
+	if len(f.found) == 0 {
+		return nil, f.none(d.Digest)
+	}
+	return f.found, nil
+}
+
+// finder collects images.
+type finder struct {
+	repo      remote.Repo
+	platforms []v1.Platform
+	found     []*Source
+	passed    []string // platforms of those that were passed over
+}
+
+func (f *finder) none(digest v1.Hash) error {
+	asked := "linux"
+	if len(f.platforms) > 0 {
+		names := make([]string, len(f.platforms))
+		for i, p := range f.platforms {
+			names[i] = p.String()
+		}
+		asked = strings.Join(names, ", ")
+	}
+	has := "none"
+	if len(f.passed) > 0 {
+		has = strings.Join(f.passed, ", ")
+	}
+	return fmt.Errorf("%s: %w: asked for %s, there is %s", digest, ErrPlatform, asked, has)
+}
+
+func (f *finder) find(ctx context.Context, d v1.Descriptor, raw []byte, depth int) error {
+	m, err := image.ParseManifest(raw, d.MediaType)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Digest, err)
+	}
+	if !m.Kind.IsIndex() {
+		return f.add(ctx, d, m, raw)
+	}
+	if depth == nestingMax {
+		return fmt.Errorf("%s: %w", d.Digest, ErrNested)
+	}
+	for _, child := range m.Manifests {
+		if !f.mayHold(child) {
+			f.pass(child.Platform)
+			continue
+		}
+		raw, err := f.repo.Manifest(ctx, child)
+		if err != nil {
+			return err
+		}
+		if err := f.find(ctx, child, raw, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayHold reports whether a child of an index may be, or hold, one of the
+// images that are looked for: not an artifact, nor what build tools add about
+// an image, whose platform is unknown/unknown.
+func (f *finder) mayHold(child v1.Descriptor) bool {
+	switch {
+	case child.MediaType.IsIndex():
+		return true
+	case !child.MediaType.IsImage() || child.ArtifactType != "" && child.ArtifactType != string(child.MediaType):
+		return false
+	case child.Platform == nil:
+		return true
+	}
+	return f.wants(*child.Platform)
+}
+
+func (f *finder) wants(p v1.Platform) bool {
+	if len(f.platforms) == 0 {
+		return p.OS == "linux"
+	}
+	for _, want := range f.platforms {
+		if p.Satisfies(want) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *finder) pass(p *v1.Platform) {
+	if p != nil {
+		f.passed = append(f.passed, p.String())
+	}
+}
+
+func (f *finder) add(ctx context.Context, d v1.Descriptor, m *image.Manifest, raw []byte) error {
+	if m.ArtifactType != "" || !m.Config.MediaType.IsConfig() {
+		what := m.ArtifactType
+		if what == "" {
+			what = string(m.Config.MediaType)
+		}
+		return fmt.Errorf("%s: %w but %q", d.Digest, ErrNotImage, what)
+	}
+	config, err := f.repo.BlobBytes(ctx, m.Config, image.MaxConfigSize)
+	if err != nil {
+		return err
+	}
+	c, err := image.ParseConfig(config)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Digest, err)
+	}
+	s := &Source{Repo: f.repo, Descriptor: d, Manifest: m, Config: c, RawManifest: raw, RawConfig: config}
+	p := v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion}
+	if d.Platform != nil {
+		p = *d.Platform
+	}
+	// An image that says nothing of its platform is taken as it is, unless
+	// one was asked for.
+	if !f.wants(p) && (c.OS != "" || len(f.platforms) > 0) {
+		f.pass(&p)
+		return nil
+	}
+	f.found = append(f.found, s)
+	return nil
+}
