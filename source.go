@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/layers"
@@ -146,12 +147,20 @@ func (f *finder) mayHold(child v1.Descriptor) bool {
 	switch {
 	case child.MediaType.IsIndex():
 		return true
-	case !child.MediaType.IsImage() || child.ArtifactType != "" && child.ArtifactType != string(child.MediaType):
+	case !child.MediaType.IsImage() || !isImageType(child.ArtifactType):
 		return false
 	case child.Platform == nil:
 		return true
 	}
 	return f.wants(*child.Platform)
+}
+
+// isImageType reports whether the artifactType of a descriptor leaves open that
+// it is of an image. Some tools (crane index append) put the config's media type
+// there, which is what it says of a manifest without an artifactType of its own.
+func isImageType(artifactType string) bool {
+	t := types.MediaType(artifactType)
+	return t == "" || t.IsImage() || t.IsConfig()
 }
 
 func (f *finder) wants(p v1.Platform) bool {

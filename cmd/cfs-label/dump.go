@@ -64,7 +64,8 @@ func (f *sourceFlags) tree(cmd *cobra.Command, t *terminal, arg string) (*tree.C
 
 const exportHelp = `cfs-label export SOURCE --file FILE writes the composefs image of an image: the
 EROFS file system whose fs-verity digest cfs-label compute prints. FILE is
-replaced when the image is complete; - is stdout.
+replaced when the image is complete; a pipe or a device is written to, and - is
+stdout.
 
 ` + exitHelp
 
@@ -120,8 +121,17 @@ func checkTarget(file string) error {
 	return nil
 }
 
-// writeFile writes a file that is there whole or not at all.
+// writeFile writes a file that is there whole or not at all. Pipes and devices
+// are never replaced, links to files stay links.
 func writeFile(file string, write func(io.Writer) error) (err error) {
+	if info, err := os.Stat(file); err == nil {
+		if !info.Mode().IsRegular() {
+			return writeInto(file, write)
+		}
+		if file, err = filepath.EvalSymlinks(file); err != nil {
+			return err
+		}
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {
 		return err
@@ -145,4 +155,16 @@ func writeFile(file string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(tmp.Name(), file)
+}
+
+func writeInto(file string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if err := write(f); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
 }

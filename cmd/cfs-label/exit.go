@@ -11,11 +11,11 @@ import (
 )
 
 // Exit statuses. They are a contract; the help text of the program lists them.
+// 3 is for commands that compare.
 const (
 	exitDone         = 0
 	exitFailure      = 1
 	exitUsage        = 2
-	exitMismatch     = 3 // a digest is missing or differs
 	exitUnauthorized = 4
 	exitNotFound     = 5
 )
@@ -24,7 +24,6 @@ const exitHelp = `Exit status:
   0  done
   1  failure
   2  wrong usage
-  3  a digest is missing or differs
   4  the registry wants credentials, or others
   5  not found`
 

@@ -3,8 +3,8 @@
 // Package differential_test compares cfs-label with the reference, cfsctl, on
 // random layer stacks.
 //
-//	go test ./... -args -stacks 500
-//	go test ./... -run TestStacks -args -seed 1234 -stacks 1   # one again
+//	go test . -args -stacks 500
+//	go test . -run TestStacks -args -seed 1234 -stacks 1   # one again
 package differential_test
 
 import (
