@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -133,7 +134,7 @@ func (f *finder) find(ctx context.Context, d v1.Descriptor, raw []byte, depth in
 		if err != nil {
 			return err
 		}
-		if err := f.find(ctx, child, raw, depth+1); err != nil {
+		if err := f.find(ctx, child, raw, depth+1); err != nil && !errors.Is(err, ErrNotImage) {
 			return err
 		}
 	}
@@ -167,12 +168,7 @@ func (f *finder) wants(p v1.Platform) bool {
 	if len(f.platforms) == 0 {
 		return p.OS == "linux"
 	}
-	for _, want := range f.platforms {
-		if p.Satisfies(want) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.platforms, p.Satisfies)
 }
 
 func (f *finder) pass(p *v1.Platform) {

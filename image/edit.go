@@ -54,8 +54,9 @@ func (c Change) String() string {
 		return fmt.Sprintf("added %s: %s", place, quote(c.New))
 	case Removed:
 		return fmt.Sprintf("removed %s: %s", place, quote(c.Old))
+	default:
+		return fmt.Sprintf("%s %s: %s by %s", c.Action, place, quote(c.Old), quote(c.New))
 	}
-	return fmt.Sprintf("%s %s: %s by %s", c.Action, place, quote(c.Old), quote(c.New))
 }
 
 // patch replaces a range of a document's text.
@@ -154,8 +155,8 @@ func (e *objectEdit) flush() {
 }
 
 func lastIndex(s []bool, v bool) int {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == v {
+	for i, b := range slices.Backward(s) {
+		if b == v {
 			return i
 		}
 	}

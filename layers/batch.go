@@ -58,7 +58,10 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return &batch{entries: make([]entry, 0, batchSize)} }}
 
-func newBatch() *batch { return batches.Get().(*batch) }
+func newBatch() *batch {
+	b, _ := batches.Get().(*batch) // there is nothing else in it
+	return b
+}
 
 // release gives the batch's memory back.
 func (b *batch) release() {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -152,6 +153,9 @@ func newDecoder(in *stream) (io.ReadCloser, error) {
 		return nil, err
 	}
 	declared := in.layer.Compression
+	if len(magic) == 0 && declared != Plain {
+		return nil, io.ErrUnexpectedEOF // our zstd decoder would take it for an empty layer
+	}
 	if found := sniff(magic); len(magic) > 0 && found != declared {
 		return nil, fmt.Errorf("%w: the media type says %s, the content is %s", ErrCompression, declared, found)
 	}
@@ -159,15 +163,31 @@ func newDecoder(in *stream) (io.ReadCloser, error) {
 	case Gzip:
 		return gzip.NewReader(buffered)
 	case Zstd:
-		d, err := zstd.NewReader(buffered,
-			zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdWindowMax))
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
+		return newZstdReader(buffered)
 	case Plain:
 	}
 	return io.NopCloser(buffered), nil
+}
+
+// zstdDecoders are used again: each has a window of several MiB.
+var zstdDecoders sync.Pool
+
+// zstdReader is a decoder that goes back to where it came from.
+type zstdReader struct{ *zstd.Decoder }
+
+func newZstdReader(r io.Reader) (io.ReadCloser, error) {
+	if d, ok := zstdDecoders.Get().(*zstd.Decoder); ok {
+		return zstdReader{d}, d.Reset(r)
+	}
+	d, err := zstd.NewReader(r,
+		zstd.WithDecoderConcurrency(1), // it starts no goroutine, so it may be dropped
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(zstdWindowMax))
+	return zstdReader{d}, err
+}
+
+func (r zstdReader) Close() error {
+	err := r.Reset(nil)
+	zstdDecoders.Put(r.Decoder)
+	return err
 }

@@ -57,6 +57,7 @@ func Flatten(ctx context.Context, layers []Layer, o Options) (*tree.Tree, error)
 		algorithms: o.Algorithms,
 		slots:      make(chan struct{}, runtime.GOMAXPROCS(0)),
 		progress:   o.Progress,
+		budget:     budget{limits: defaultLimits},
 	}
 	for range layers {
 		r.queues = append(r.queues, newQueue())

@@ -22,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "write the dumps of testdata/merge anew; TestMergeReference then tells whether they are right")
 
 // casesMin guards against a glob that finds nothing, or less than there was.
-const casesMin = 90
+const casesMin = 180
 
 // mergeCase is a file of testdata/merge: a rule and layers that show it. What
 // they give is one or both of

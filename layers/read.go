@@ -17,19 +17,28 @@ import (
 	"github.com/cfs-label/cfs-label/layers/internal/tarscan"
 )
 
-// Limits of an image, so that a hostile one cannot use up memory. Each is
-// about ten times what the largest images have.
-const (
-	entriesMax = 16 << 20
-	textMax    = 2 << 30 // bytes of names, link targets, xattrs and inline content
-)
+// limits bound an image, so that a hostile one cannot use up memory.
+type limits struct {
+	entries int64
+	text    int64 // bytes of names, link targets, xattrs and inline content
+}
 
-// budget is what the layers of an image may still use.
-type budget struct{ entries, text atomic.Int64 }
+// defaultLimits are about ten times what the largest images have.
+var defaultLimits = limits{entries: 16 << 20, text: 2 << 30}
+
+// xattrOverhead is what an attribute takes up besides its name and value, in
+// bytes: the headers of two strings.
+const xattrOverhead = 32
+
+// budget is what the layers of an image have used of its limits.
+type budget struct {
+	limits
+	usedEntries, usedText atomic.Int64
+}
 
 func (b *budget) take(text int) error {
-	if b.entries.Add(1) > entriesMax || b.text.Add(int64(text)) > textMax {
-		return fmt.Errorf("%w: %d entries, or %d bytes of names", ErrTooMany, entriesMax, textMax)
+	if b.usedEntries.Add(1) > b.entries || b.usedText.Add(int64(text)) > b.text {
+		return fmt.Errorf("%w: over %d entries, or %d bytes of names", ErrTooMany, b.entries, b.text)
 	}
 	return nil
 }
@@ -42,37 +51,40 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 	toHash := make(chan *chunk, decodeBuffers)
 	toScan := make(chan *chunk, decodeBuffers)
 
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return in.fetch(ctx) })
-	g.Go(func() error { return decode(ctx, in, []chan *chunk{toHash, toScan}) })
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return in.fetch(running) })
+	g.Go(func() error { return decode(running, in, []chan *chunk{toHash, toScan}) })
 	var diffID string
 	g.Go(func() error {
 		diffID = hashChunks(toHash)
 		return nil
 	})
+	// What is wrong with the archive counts only once the blob is known to be
+	// what its digest says: otherwise that is why.
+	var archiveErr error
 	g.Go(func() error {
-		return scan(toScan, newEntryReader(r.algorithms, r.queues[i], &r.budget))
+		archiveErr = scan(toScan, newEntryReader(r.algorithms, r.queues[i], &r.budget))
+		return nil
 	})
-	if err := g.Wait(); err != nil {
+	err := g.Wait()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx) // it was called off
+	case err != nil:
 		return r.place(i, err)
-	}
-	if diffID != layer.DiffID.String() {
+	case archiveErr != nil:
+		return r.place(i, archiveErr)
+	case diffID != layer.DiffID.String():
 		return r.place(i, fmt.Errorf("%w: its diff ID is %s, the config says %s", ErrDiffID, diffID, layer.DiffID))
 	}
 	r.queues[i].close()
 	return nil
 }
 
-// place says which layer an error is of, unless that is known or the error
-// only says that all was called off.
+// place says which layer an error is of.
 func (r *run) place(i int, err error) error {
-	var placed *Error
-	if errors.As(err, &placed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
 	e := &Error{Layer: i, Layers: len(r.layers), Digest: r.layers[i].Digest.String(), Err: err}
-	var entry *entryError
-	if errors.As(err, &entry) {
+	if entry, ok := errors.AsType[*entryError](err); ok {
 		e.Path, e.Err = entry.path, entry.err
 	}
 	return e
@@ -87,38 +99,19 @@ func hashChunks(in <-chan *chunk) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
+// scan reads the archive. It takes all chunks though there be an error in the
+// first: the rest of the stream is to be checked, too.
 func scan(in <-chan *chunk, r *entryReader) error {
 	s := tarscan.New(r)
 	for c := range in {
-		_, err := s.Write(c.data)
+		_, _ = s.Write(c.data) // Close returns its error
 		c.done()
-		if err != nil {
-			return r.archiveError(err)
-		}
 	}
 	if err := s.Close(); err != nil {
 		return r.archiveError(err)
 	}
 	r.finish()
 	return nil
-}
-
-// archiveError gives an error of the archive's form its place: the entry it is
-// at or, where that cannot be known, the entry before.
-func (r *entryReader) archiveError(err error) error {
-	var entry *entryError
-	if errors.As(err, &entry) || errors.Is(err, ErrTooMany) {
-		return err
-	}
-	var at *tarscan.EntryError
-	if errors.As(err, &at) {
-		return &entryError{at.Path, fmt.Errorf("%w (%w)", at.Err, ErrArchive)}
-	}
-	after := "at the beginning"
-	if r.n > 0 {
-		after = fmt.Sprintf("after %q", r.lastPath)
-	}
-	return fmt.Errorf("%s: %w (%w)", after, err, ErrArchive)
 }
 
 // entryReader makes entries of what the scanner finds.
@@ -145,6 +138,23 @@ func newEntryReader(algs []fsverity.Algorithm, q *queue, b *budget) *entryReader
 	return r
 }
 
+// archiveError gives an error of the archive's form its place: the entry it is
+// at or, where that cannot be known, the entry before.
+func (r *entryReader) archiveError(err error) error {
+	var entry *entryError
+	if errors.As(err, &entry) || errors.Is(err, ErrTooMany) {
+		return err
+	}
+	if at, ok := errors.AsType[*tarscan.EntryError](err); ok {
+		return &entryError{at.Path, fmt.Errorf("%w (%w)", at.Err, ErrArchive)}
+	}
+	after := "at the beginning"
+	if r.n > 0 {
+		after = fmt.Sprintf("after %q", r.lastPath)
+	}
+	return fmt.Errorf("%s: %w (%w)", after, err, ErrArchive)
+}
+
 var entryKinds = map[byte]entryKind{
 	tarscan.TypeRegular:    makeExternal,
 	tarscan.TypeRegularOld: makeExternal,
@@ -167,8 +177,11 @@ func (r *entryReader) Entry(e *tarscan.Entry) error {
 		kind = makeInline
 	}
 	text := len(e.Path) + len(e.Link)
+	if kind == makeInline {
+		text += int(e.Size)
+	}
 	for _, x := range e.Xattrs {
-		text += len(x.Name) + len(x.Value)
+		text += xattrOverhead + len(x.Name) + len(x.Value)
 	}
 	if err := r.budget.take(text); err != nil {
 		return err

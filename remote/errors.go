@@ -161,8 +161,9 @@ func missing(a asked, answer *transport.Error) string {
 		return "the registry has the manifest but not this blob: the image is incomplete, push it again"
 	case aManifest:
 		return "no such manifest: deleted, or never pushed to this repository"
+	default:
+		return "no such repository"
 	}
-	return "no such repository"
 }
 
 // loginHint says how to log in, and whether credentials were tried.

@@ -3,6 +3,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (r *registry) checkTag(ctx context.Context, tag string, raw []byte, was str
 		return false, kinded(ErrTagMoved, fmt.Errorf("the tag named %s when it was read and is gone now", was))
 	case err != nil:
 		return false, err
-	case string(now) == string(raw):
+	case bytes.Equal(now, raw):
 		return true, nil
 	case isHash(was, now):
 		return false, nil
@@ -106,7 +107,7 @@ func (r *registry) tagIs(ctx context.Context, tag string, raw []byte) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recheckTimeout)
 	defer cancel()
 	now, _, err := r.getManifest(ctx, tag)
-	return err == nil && string(now) == string(raw)
+	return err == nil && bytes.Equal(now, raw)
 }
 
 // pause waits, unless ctx is done.

@@ -40,7 +40,7 @@ func (r *registry) cancelUpload(ctx context.Context, started *http.Response) {
 	if err != nil {
 		return
 	}
-	req, err := http.NewRequestWithContext(once(ctx), http.MethodDelete, location.String(), nil)
+	req, err := http.NewRequestWithContext(once(ctx), http.MethodDelete, location.String(), http.NoBody)
 	if err != nil {
 		return
 	}

@@ -33,11 +33,10 @@ var (
 )
 
 func newTransport(insecure bool) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport)
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	if d, ok := ggcr.DefaultTransport.(*http.Transport); ok {
-		t = d
+		t = d.Clone()
 	}
-	t = t.Clone()
 	t.ResponseHeaderTimeout = answerTimeout
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
 	if insecure {

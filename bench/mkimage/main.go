@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +23,7 @@ import (
 // A source is a directory of the machine and where its files go in the image.
 type source struct {
 	from string // may be a glob pattern
-	to   string // without leading slash; "" is the place it has
+	to   string // the directory it goes to, without leading slash; "" is the one it is in
 }
 
 // A plan is what goes into a layer.
@@ -46,7 +47,7 @@ func plans() []plan {
 		{name: "programs", sources: []source{{from: "/usr/bin"}, {from: "/usr/sbin"}}},
 		{name: "documentation", sources: []source{{from: "/usr/share"}}},
 		{name: "libraries", sources: []source{{from: "/usr/lib"}, {from: "/usr/libexec"}}, skip: languages},
-		{name: "Go", sources: []source{{from: runtime.GOROOT(), to: "usr/local/go"}}}, //nolint:staticcheck // the tree of this machine is what is wanted
+		{name: "Go", sources: []source{{from: runtime.GOROOT(), to: "usr/local"}}}, //nolint:staticcheck // the tree of this machine is what is wanted
 		{name: "languages", sources: []source{
 			{from: languages[0]},
 			{from: languages[1]},
@@ -90,7 +91,7 @@ func run(out string, maximum int64) error {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range todo {
 		group.Go(func() error {
-			l, err := makeLayer(p, &images, maximum/3)
+			l, err := makeLayer(p, &images, maximum/5)
 			if err != nil {
 				return fmt.Errorf("layer %s: %w", p.name, err)
 			}
@@ -115,13 +116,20 @@ func run(out string, maximum int64) error {
 	return nil
 }
 
-// matches returns the directories that the pattern names.
-func (s source) matches() ([]string, error) { return filepath.Glob(s.from) }
+// matches returns the directories that the pattern names; what is a link there
+// is another one's other name.
+func (s source) matches() ([]string, error) {
+	found, err := filepath.Glob(s.from)
+	return slices.DeleteFunc(found, func(path string) bool {
+		info, err := os.Lstat(path)
+		return err != nil || !info.IsDir()
+	}), err
+}
 
 // place returns the name that a file below root has in the image.
 func (s source) place(root, path string) string {
 	if s.to == "" {
 		return strings.TrimPrefix(path, "/")
 	}
-	return s.to + strings.TrimPrefix(path, root)
+	return s.to + strings.TrimPrefix(path, filepath.Dir(root))
 }

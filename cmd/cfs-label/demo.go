@@ -39,7 +39,7 @@ func demoCommand(t *terminal) *cobra.Command {
 		Use:   "demo",
 		Short: "Seal a sample image in a registry of its own",
 		Long:  demoHelp,
-		Args:  args(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd, t, keep)
 		},

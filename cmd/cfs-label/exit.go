@@ -5,8 +5,6 @@ package main
 import (
 	"errors"
 
-	"github.com/spf13/cobra"
-
 	"github.com/cfs-label/cfs-label/remote"
 )
 
@@ -54,14 +52,4 @@ func exitCode(err error) int {
 		}
 	}
 	return exitFailure
-}
-
-// args makes a check of a command's arguments whose failure is wrong usage.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &usageError{err}
-		}
-		return nil
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -44,15 +45,13 @@ func (l *list[T]) Set(s string) error {
 	if !l.given {
 		l.values, l.given = nil, true
 	}
-	for _, part := range strings.Split(s, ",") {
+	for part := range strings.SplitSeq(s, ",") {
 		v, err := l.parse(part)
 		if err != nil {
 			return err
 		}
-		for _, have := range l.values {
-			if have == v {
-				return fmt.Errorf("%s is given twice", part)
-			}
+		if slices.Contains(l.values, v) {
+			return fmt.Errorf("%s is given twice", part)
 		}
 		l.values = append(l.values, v)
 	}

@@ -9,10 +9,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
+// gcPercent is how much garbage may be made of what is in use before it is
+// collected. What is in use are buffers, which cost nothing to collect.
+const gcPercent = 30
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -22,12 +30,15 @@ func main() {
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	t := &terminal{stdout: stdout, stderr: stderr}
-	cmd := rootCommand(t)
+	cmd := rootCommand(t) //nolint:contextcheck // commands take the context from cobra
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
 	if err != nil {
+		if !t.running {
+			err = &usageError{err}
+		}
 		t.fail(err)
 	}
 	return exitCode(err)

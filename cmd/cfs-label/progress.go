@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -38,9 +39,10 @@ func (s *steps) Step(what string) { s.detail("%s", what) }
 // bars shows a bar for each layer: bytes, rate and time left.
 type bars struct {
 	steps
-	mu   sync.Mutex
-	pool *mpb.Progress
-	bars []*mpb.Bar
+	mu     sync.Mutex
+	pool   *mpb.Progress
+	bars   []*mpb.Bar
+	meters []*meter
 }
 
 func (b *bars) Begin(platform string, list []layers.Layer) {
@@ -48,14 +50,16 @@ func (b *bars) Begin(platform string, list []layers.Layer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pool = mpb.New(mpb.WithOutput(b.stderr), mpb.WithWidth(40))
-	b.bars = make([]*mpb.Bar, len(list))
+	b.bars, b.meters = make([]*mpb.Bar, len(list)), make([]*meter, len(list))
 	for i, l := range list {
 		name := fmt.Sprintf("%s %2d/%d %.12s ", platform, i+1, len(list), l.Digest.Hex)
+		m := newMeter(l.Size, time.Now())
+		b.meters[i] = m
 		b.bars[i] = b.pool.AddBar(l.Size,
 			mpb.PrependDecorators(decor.Name(name), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)),
 			mpb.AppendDecorators(
-				decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace),
-				decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace), " done"),
+				decor.Any(m.showRate, decor.WCSyncSpace),
+				decor.OnComplete(decor.Any(m.showTimeLeft, decor.WCSyncSpace), "done"),
 			),
 		)
 	}
@@ -65,6 +69,7 @@ func (b *bars) Fetched(layer, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bars != nil {
+		b.meters[layer].add(n, time.Now())
 		b.bars[layer].IncrBy(n)
 	}
 }
@@ -78,7 +83,7 @@ func (b *bars) End() {
 	if b.pool != nil {
 		b.pool.Wait()
 	}
-	b.pool, b.bars = nil, nil
+	b.pool, b.bars, b.meters = nil, nil, nil
 }
 
 func (b *bars) Step(what string) { b.say("%s", what) }

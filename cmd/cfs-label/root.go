@@ -37,10 +37,11 @@ func rootCommand(t *terminal) *cobra.Command {
   cfs-label compute ghcr.io/org/img:latest --format v1,v2`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          args(imageArg),
-		RunE:          s.run,
+		// It is called when the command line was understood.
+		PersistentPreRun: func(*cobra.Command, []string) { t.running = true },
+		Args:             imageArg,
+		RunE:             s.run,
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	p := cmd.PersistentFlags()
 	p.BoolVarP(&t.quiet, "quiet", "q", false, "print the answer and errors only")
 	p.BoolVarP(&t.verbose, "verbose", "v", false, "tell more on stderr")

@@ -39,6 +39,7 @@ func TestScript(t *testing.T) {
 			"index":     positive(cmdIndex),
 			"keep":      positive(cmdKeep),
 			"labels":    positive(cmdLabels),
+			"layout":    positive(cmdLayout),
 			"login":     positive(cmdLogin),
 			"push":      positive(cmdPush),
 			"pushed":    positive(cmdPushed),

@@ -207,6 +207,7 @@ func cmdTags(ts *testscript.TestScript, args []string) {
 // cmdLabels prints an image's labels and annotations.
 func cmdLabels(ts *testscript.TestScript, args []string) {
 	want(ts, args, 1, 1, "labels NAME:TAG|oci:DIR:TAG")
+	_ = ts.Stdout() // from here on, what was printed before is gone
 	var img v1.Image
 	var err error
 	if dir, ok := strings.CutPrefix(args[0], "oci:"); ok {
@@ -246,6 +247,7 @@ func cmdPushed(ts *testscript.TestScript, args []string) {
 // cmdRequests prints the requests since the last pushed.
 func cmdRequests(ts *testscript.TestScript, args []string) {
 	want(ts, args, 0, 0, "requests")
+	_ = ts.Stdout() // from here on, what was printed before is gone
 	for _, r := range hubOf(ts).requests() {
 		fmt.Fprintln(ts.Stdout(), r)
 	}
@@ -283,6 +285,7 @@ func cmdLogin(ts *testscript.TestScript, args []string) {
 // cmdFiles prints all files below a directory and their digests.
 func cmdFiles(ts *testscript.TestScript, args []string) {
 	want(ts, args, 1, 1, "files DIR")
+	_ = ts.Stdout() // from here on, what was printed before is gone
 	root := os.DirFS(ts.MkAbs(args[0]))
 	ts.Check(fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -292,4 +295,10 @@ func cmdFiles(ts *testscript.TestScript, args []string) {
 		fmt.Fprintf(ts.Stdout(), "%s %x\n", path, sha256.Sum256(data))
 		return err
 	}))
+}
+
+// cmdLayout copies the layout of a vector.
+func cmdLayout(ts *testscript.TestScript, args []string) {
+	want(ts, args, 2, 2, "layout CASE DIR")
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(filepath.Join(ts.Getenv("VECTORS"), args[0], "oci"))))
 }

@@ -24,6 +24,7 @@ type terminal struct {
 	verbose        bool
 	output         outputFormat
 	noProgress     bool
+	running        bool // a command was understood and began
 }
 
 // answer writes a line of the answer.

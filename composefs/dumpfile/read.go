@@ -184,8 +184,9 @@ func (d *reader) inode(e *entry) (tree.Ino, error) {
 				ErrTarget, len(e.payload), SymlinkMax)
 		}
 		return d.t.NewSymlink(e.meta, e.payload), nil
+	default:
+		return d.t.NewSpecial(e.kind, e.meta, e.rdev), nil
 	}
-	return d.t.NewSpecial(e.kind, e.meta, e.rdev), nil
 }
 
 func (d *reader) linked(target []byte) (tree.Ino, error) {

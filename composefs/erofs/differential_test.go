@@ -97,7 +97,8 @@ var cDiffers = map[string]string{
 	"stub-likes":               "knows its stubs, and takes nothing else for one",
 	"stub-like-only":           "knows its stubs, and takes nothing else for one",
 	"stub-labels":              "knows its stubs, and takes nothing else for one",
-	"whiteouts":                "refuses an xattr that it adds itself",
+	"whiteouts":                "replaces an xattr that it adds itself",
+	"whiteout-two-values":      "refuses an xattr that it adds itself",
 	"whiteout-one-xattr-twice": "replaces an xattr that it adds itself",
 }
 

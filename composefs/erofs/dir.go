@@ -38,8 +38,9 @@ func (im *image) entriesOf(dir, parent node) []dirent {
 		}
 		out = append(out, dirent{name, node(ino), false})
 	}
-	im.dirents = append(out, added...)
-	return im.dirents
+	out = append(out, added...)
+	im.dirents = out
+	return out
 }
 
 // dirPlan says how the entries of a directory fall into blocks.

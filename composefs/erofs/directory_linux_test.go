@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,10 +79,10 @@ func (d *disk) build() {
 		d.add(i)
 	}
 	// From the inside out: a change in a directory changes its time.
-	for i := len(d.all) - 1; i >= 0; i-- {
+	for _, path := range slices.Backward(d.all) {
 		at := time.Unix(int64(d.r.IntN(3)-1), int64(d.r.IntN(2)*5e8))
 		if d.r.IntN(2) == 0 {
-			d.must(os.Chtimes(d.all[i], at, at))
+			d.must(os.Chtimes(path, at, at))
 		}
 	}
 }

@@ -180,7 +180,7 @@ func (im *image) writeInode(o *output, s *shape, index, block uint32) {
 		o.pad(disk.SlotSize)
 		return
 	}
-	if im.nids[s.node] != uint32(slot) {
+	if uint64(im.nids[s.node]) != slot {
 		panic("erofs: internal error: an inode is not where the first pass placed it")
 	}
 	ino := uint32(slot)
@@ -237,7 +237,7 @@ func (im *image) appendInodeHeader(b []byte, s *shape, ino, block uint32) []byte
 func (im *image) union(s *shape, block uint32) uint32 {
 	switch im.kindOf(s.node) {
 	case tree.BlockDevice, tree.CharDevice:
-		if _, stub := im.stub(s.node); stub {
+		if im.isStub(s.node) {
 			return 0
 		}
 		return uint32(im.c.Rdev(tree.Ino(s.node))) // Check keeps it within 32 bits

@@ -188,8 +188,7 @@ func run(t testing.TB, stdin string, command ...string) string {
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("%s: %v\n%s", cmd, err, exit.Stderr)
 		}
 		t.Fatal(err)

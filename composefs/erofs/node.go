@@ -63,30 +63,25 @@ func (s *stubs) matches(c *tree.Checked, ino tree.Ino) bool {
 	return len(xattrs) == 0 || xattrs[0] == s.label[0]
 }
 
-// stub returns the number of the stub that n is.
-func (im *image) stub(n node) (int, bool) {
-	if int(n) < im.c.Inodes() {
-		return 0, false
-	}
-	return int(n - im.stubs.first), true
-}
+// isStub reports whether n is a stub.
+func (im *image) isStub(n node) bool { return int(n) >= im.c.Inodes() }
 
 func (im *image) kindOf(n node) tree.Kind {
-	if _, ok := im.stub(n); ok {
+	if im.isStub(n) {
 		return tree.CharDevice
 	}
 	return im.c.Kind(tree.Ino(n))
 }
 
 func (im *image) nlinkOf(n node) uint32 {
-	if _, ok := im.stub(n); ok {
+	if im.isStub(n) {
 		return 1
 	}
 	return im.c.Nlink(tree.Ino(n))
 }
 
 func (im *image) metaOf(n node) tree.Meta {
-	if _, ok := im.stub(n); ok {
+	if im.isStub(n) {
 		return im.stubs.meta
 	}
 	return im.c.Meta(tree.Ino(n))
@@ -100,7 +95,7 @@ func (im *image) mtimeOf(n node) mtime {
 // isEscaped reports whether n is an overlayfs whiteout of the tree, which is
 // user data, and must not act as one.
 func (im *image) isEscaped(n node) bool {
-	if _, stub := im.stub(n); stub || !im.escapeWhiteouts || im.stubs.likes[n] {
+	if im.isStub(n) || !im.escapeWhiteouts || im.stubs.likes[n] {
 		return false
 	}
 	return im.c.Kind(tree.Ino(n)) == tree.CharDevice && im.c.Rdev(tree.Ino(n)) == 0

@@ -36,7 +36,10 @@ func (o *output) wrote(buf []byte) {
 
 func (o *output) flush() {
 	if o.w != nil && o.err == nil && len(o.buf) > 0 {
-		_, o.err = o.w.Write(o.buf)
+		var n int
+		if n, o.err = o.w.Write(o.buf); o.err == nil && n < len(o.buf) {
+			o.err = io.ErrShortWrite
+		}
 	}
 	o.buf = o.buf[:0]
 }

@@ -151,3 +151,28 @@ func TestReaderEmptySymlink(t *testing.T) {
 		compareWithReader(t, c, f, fsverity.SHA256, true)
 	}
 }
+
+// TestReaderRandom does so for random trees: the reader finds everything where
+// it can read all that is in them, and else the names of the root.
+func TestReaderRandom(t *testing.T) {
+	trees, whole := 150, 0
+	if testing.Short() {
+		trees = 30
+	}
+	for seed := range trees {
+		c := check(t, randomTree(uint64(seed)))
+		sane, plain := features(c)
+		for _, f := range formats {
+			if sane {
+				listRoot(t, c, f, writeImage(t, c, f, fsverity.SHA256))
+			}
+			if plain {
+				compareWithReader(t, c, f, fsverity.SHA256, false)
+				whole++
+			}
+		}
+	}
+	if whole < trees/2 {
+		t.Errorf("only %d images read as a whole", whole)
+	}
+}

@@ -101,7 +101,7 @@ func readData(t testing.TB, img fs.FS, path string, st *reader.Stat, indexed boo
 	if err != nil {
 		t.Fatalf("%q: %v", path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // of a file in memory
 	data, err := io.ReadAll(io.LimitReader(f, 2*blockSize))
 	if err != nil {
 		t.Fatalf("%q: %v", path, err)

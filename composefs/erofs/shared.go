@@ -31,8 +31,9 @@ func (t *xattrTable) isShared(it item) bool {
 		return t.objects.many(it.id(), useMetacopy)
 	case itemRedirect:
 		return t.objects.many(it.id(), useRedirect)
+	default:
+		return t.attrs[it.id()].uses > 1
 	}
-	return t.attrs[it.id()].uses > 1
 }
 
 func (t *xattrTable) collectShared() {

@@ -61,8 +61,10 @@ const (
 	itemPlain item = iota << 32
 	itemMetacopy
 	itemRedirect
-	itemKind = item(3) << 32
 )
+
+// itemKind is the part of an item that tells its kind.
+const itemKind = 3 << 32
 
 func (it item) id() uint32 { return uint32(it) }
 
@@ -160,7 +162,7 @@ func (t *xattrTable) itemsOf(n node) []item {
 			items = append(items, t.plain(x))
 		}
 	}
-	if _, stub := im.stub(n); stub {
+	if im.isStub(n) {
 		plain(im.stubs.label)
 		im.items = items
 		return items
@@ -202,8 +204,9 @@ func (t *xattrTable) name(it item) string {
 		return metacopyName
 	case itemRedirect:
 		return redirectName
+	default:
+		return t.attrs[it.id()].name
 	}
-	return t.attrs[it.id()].name
 }
 
 // compare orders xattrs as the profile wants it.
@@ -244,8 +247,9 @@ func (t *xattrTable) valueLen(it item) int {
 		return metacopyHeaderSize + t.im.alg.Size()
 	case itemRedirect:
 		return len("/xx/") + 2*(t.im.alg.Size()-1)
+	default:
+		return len(t.attrs[it.id()].value)
 	}
-	return len(t.attrs[it.id()].value)
 }
 
 // size returns how many bytes the xattr takes, padding included.
@@ -281,8 +285,9 @@ func (t *xattrTable) append(b []byte, it item) []byte {
 		b = hex.AppendEncode(b, sum[:1])
 		b = append(b, '/')
 		return hex.AppendEncode(b, sum[1:])
+	default:
+		return append(b, t.attrs[it.id()].value...)
 	}
-	return append(b, t.attrs[it.id()].value...)
 }
 
 // bodySize returns how many bytes stand between the node's inode and its tail.
@@ -339,6 +344,7 @@ func (t *xattrTable) bit(it item) uint32 {
 		return t.metacopyBit
 	case itemRedirect:
 		return t.redirectBit
+	default:
+		return t.attrs[it.id()].bit
 	}
-	return t.attrs[it.id()].bit
 }

@@ -125,8 +125,9 @@ func (t *Tree) NewSpecial(kind Kind, m Meta, rdev uint64) Ino {
 	switch kind {
 	case BlockDevice, CharDevice, FIFO, Socket:
 		return t.add(kind, m, inode{arg: rdev})
+	default:
+		panic("tree: NewSpecial of a " + kind.String())
 	}
-	panic("tree: NewSpecial of a " + kind.String())
 }
 
 // Kind returns the inode's kind.

@@ -160,6 +160,10 @@ func TestCheck(t *testing.T) {
 			pkg:  goPackage{ImportPath: module + "/remote", TestImports: []string{ggcr + "/pkg/registry", "testing"}},
 		},
 		{
+			name: "a registry in the root's tests",
+			pkg:  goPackage{ImportPath: module, XTestImports: []string{ggcr + "/pkg/registry"}},
+		},
+		{
 			name: "testing in code that ships",
 			pkg:  goPackage{ImportPath: module + "/image", Imports: []string{"net/http/httptest"}},
 			want: `(group "testing")`,

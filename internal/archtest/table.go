@@ -58,7 +58,7 @@ var table = []row{
 	{folder: "sign", ours: []string{"image", "remote"}, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign"}},
 	{folder: "sign/pkcs7", ours: []string{"sign", "image", "remote", "composefs/fsverity"}, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign"}},
 	{folder: "sign/cosign", ours: []string{"sign", "image", "remote"}, theirs: []string{"ggcr", "ggcr v1", "oci", "cosign"}},
-	{folder: ".", ours: belowRoot, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign", "nats", "ggcr registry"}},
+	{folder: ".", ours: belowRoot, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign", "nats"}},
 	{folder: "hook", ours: []string{".", "image", "remote", "sign", "sign/cosign", "sign/pkcs7"}, theirs: []string{"ggcr", "ggcr v1", "nats"}},
 	{folder: "cmd/cfs-label", ours: append([]string{".", "hook", "sign/cosign", "cmd/cfs-label/internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry"}},
 	{folder: "cmd/cfs-label/internal/...", ours: append([]string{".", "hook", "sign/cosign", "cmd/cfs-label/internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry"}},

@@ -85,10 +85,8 @@ func (h header) verify() error {
 
 // cString returns what is before the first NUL.
 func cString(b []byte) []byte {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return b[:i]
-	}
-	return b
+	before, _, _ := bytes.Cut(b, []byte{0})
+	return before
 }
 
 var errNumber = errors.New("not an octal number")

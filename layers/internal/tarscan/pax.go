@@ -50,15 +50,15 @@ func parsePAX(data []byte) (*pax, error) {
 		if space < 0 {
 			break
 		}
-		length, err := parseUint(data[:space], 10)
-		if err != nil {
+		length, ok := recordLength(data[:space])
+		if !ok {
 			break
 		}
 		if length > uint64(len(data)) || length < uint64(space+2) || data[length-1] != '\n' {
 			return nil, ErrPAX
 		}
-		key, value, ok := bytes.Cut(data[space+1:length-1], []byte("="))
-		if !ok || !utf8.Valid(key) {
+		key, value, found := bytes.Cut(data[space+1:length-1], []byte("="))
+		if !found || !utf8.Valid(key) {
 			return nil, ErrPAX
 		}
 		if err := p.add(string(key), value); err != nil {
@@ -67,6 +67,11 @@ func parsePAX(data []byte) (*pax, error) {
 		data = data[length:]
 	}
 	return p, nil
+}
+
+func recordLength(b []byte) (n uint64, ok bool) {
+	n, err := parseUint(b, 10)
+	return n, err == nil
 }
 
 func (p *pax) add(key string, value []byte) error {
@@ -97,10 +102,8 @@ func (p *pax) add(key string, value []byte) error {
 func (p *pax) addSparse(name string, value []byte) error {
 	var err error
 	switch name {
-	case "major":
-		p.sparseMajor, err = parsePAXNumber("GNU.sparse.major", value)
-	case "minor":
-		p.sparseMinor, err = parsePAXNumber("GNU.sparse.minor", value)
+	case "major", "minor":
+		err = p.addSparseVersion(name, value)
 	case "name":
 		p.sparseName = notNil(value)
 	case "realsize", "size":
@@ -118,6 +121,21 @@ func (p *pax) addSparse(name string, value []byte) error {
 	return err
 }
 
+// addSparseVersion takes half of a version. What comes after both halves is not
+// looked at.
+func (p *pax) addSparseVersion(name string, value []byte) error {
+	if p.sparseMajor != nil && p.sparseMinor != nil {
+		return nil
+	}
+	n, err := parsePAXNumber("GNU.sparse."+name, value)
+	if name == "major" {
+		p.sparseMajor = n
+	} else {
+		p.sparseMinor = n
+	}
+	return err
+}
+
 // addMtime: of several records the last gives the seconds, and the first the
 // fraction.
 func (p *pax) addMtime(value []byte) error {
@@ -129,22 +147,26 @@ func (p *pax) addMtime(value []byte) error {
 	p.mtimeSec = &n
 	if !p.sawMtime {
 		p.sawMtime = true
+		if len(frac) > nanoDigits && !utf8.RuneStart(frac[nanoDigits]) {
+			return badValue("mtime", value) // where the reference stops in a panic
+		}
 		p.mtimeNsec = parseFraction(frac)
 	}
 	return nil
 }
 
+// nanoDigits is how many digits of a fraction of a second count.
+const nanoDigits = 9
+
 // parseFraction returns the nanoseconds that the digits after the point mean;
 // what is no number means none.
 func parseFraction(frac []byte) uint32 {
-	if len(frac) >= 9 {
-		frac = frac[:9]
-	}
+	frac = frac[:min(len(frac), nanoDigits)]
 	n, err := parseUint(frac, 10)
 	if err != nil || n > math.MaxUint32 {
 		return 0
 	}
-	for range 9 - len(frac) {
+	for range nanoDigits - len(frac) {
 		n *= 10
 	}
 	return uint32(n)

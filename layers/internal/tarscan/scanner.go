@@ -17,6 +17,7 @@ var (
 	ErrOrphan    = errors.New("the archive ends after an extension header")
 	ErrNoPath    = errors.New("an entry without a name")
 	ErrSize      = errors.New("a size that no archive can have")
+	ErrNoEnd     = errors.New("the archive ends right behind an entry without content, without the two blocks of zeros that end an archive")
 )
 
 // EntryError is an error of which it is known at which entry it is.
@@ -80,6 +81,10 @@ type Scanner struct {
 	// sawZero tells that the block before was all zero: it ends the archive
 	// together with a second one, and is skipped otherwise.
 	sawZero bool
+
+	// bare tells that the last that was read is an entry without content. The
+	// reference does not take the end of the archive there.
+	bare bool
 
 	pending pending
 }
@@ -145,7 +150,8 @@ func (s *Scanner) Write(p []byte) (int, error) {
 }
 
 // Close tells that the archive is complete. It returns io.ErrUnexpectedEOF
-// unless the archive may end here; two zero blocks need not be there.
+// or ErrNoEnd unless the archive may end here; two zero blocks need not be
+// there, but behind an entry without content.
 func (s *Scanner) Close() error {
 	switch {
 	case s.err != nil:
@@ -154,6 +160,8 @@ func (s *Scanner) Close() error {
 		return nil
 	case s.state != inHeader || len(s.block) > 0 || s.sawZero || s.pending.any():
 		s.err = fmt.Errorf("the archive ends within an entry: %w", io.ErrUnexpectedEOF)
+	case s.bare:
+		s.err = ErrNoEnd
 	}
 	return s.err
 }
@@ -179,6 +187,7 @@ func (s *Scanner) takeHeader(p []byte) []byte {
 }
 
 func (s *Scanner) header(h header) error {
+	s.bare = false
 	if h.isZero() {
 		if !s.sawZero {
 			s.sawZero = true
@@ -198,7 +207,7 @@ func (s *Scanner) header(h header) error {
 	if err != nil {
 		return fmt.Errorf("size: %w", err)
 	}
-	if size > math.MaxInt64-BlockSize {
+	if size > math.MaxUint64-(BlockSize-1) { // a PAX record may override anything less
 		return ErrSize
 	}
 	t := h.typeflag()
@@ -285,6 +294,7 @@ func (s *Scanner) entry(h header, size uint64) error {
 	s.begin(inEntry, e.Size)
 	if e.Size == 0 {
 		s.endEntry()
+		s.bare = true
 	}
 	return s.err
 }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layers
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"context"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/cfs-label/cfs-label/composefs/fsverity"
+)
+
+// layerOf makes a plain layer.
+func layerOf(t *testing.T, headers ...tar.Header) Layer {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range headers {
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, h.Size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	digest := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+	return Layer{
+		Digest: digest, DiffID: digest, Size: int64(b.Len()),
+		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil },
+	}
+}
+
+// flattenWithin flattens with other limits than the usual.
+func flattenWithin(t *testing.T, l limits, list ...Layer) error {
+	t.Helper()
+	old := defaultLimits
+	defaultLimits = l
+	defer func() { defaultLimits = old }()
+	_, err := Flatten(t.Context(), list, Options{Algorithms: []fsverity.Algorithm{fsverity.SHA256}})
+	return err
+}
+
+// TestLimits: entries, and bytes of names, targets, attributes and inline
+// content, are counted over all layers; the last that may be is taken, and one
+// more is ErrTooMany, in a layer.
+func TestLimits(t *testing.T) {
+	var files []tar.Header
+	for i := range 300 {
+		files = append(files, tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("%03d", i)})
+	}
+	long := strings.Repeat("n", 60)
+	var many = map[string]string{}
+	for i := range 100 {
+		many[fmt.Sprintf("SCHILY.xattr.%02d", i)] = ""
+	}
+	const lots = 1 << 40
+	for _, c := range []struct {
+		rule  string
+		exact limits
+		list  []Layer
+	}{
+		{"entries", limits{300, lots}, []Layer{layerOf(t, files...)}},
+		{"entries of several layers", limits{600, lots}, []Layer{layerOf(t, files...), layerOf(t, files...)}},
+		{"names", limits{lots, 900}, []Layer{layerOf(t, files...)}},
+		{"names of several layers", limits{lots, 1800}, []Layer{layerOf(t, files...), layerOf(t, files...)}},
+		{"targets", limits{lots, 61}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: long})}},
+		{"inline content", limits{lots, 65}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 64})}},
+		{"not other content", limits{lots, 1}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 100_000})}},
+		{"attributes, though they be empty", limits{lots, 1 + 100*(2+xattrOverhead)}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", PAXRecords: many})}},
+	} {
+		if err := flattenWithin(t, c.exact, c.list...); err != nil {
+			t.Errorf("%s: %v within the limits", c.rule, err)
+		}
+		less := c.exact
+		if less.entries < lots {
+			less.entries--
+		} else {
+			less.text--
+		}
+		err := flattenWithin(t, less, c.list...)
+		var placed *Error
+		if !errors.Is(err, ErrTooMany) || !errors.As(err, &placed) {
+			t.Errorf("%s: error %v, want ErrTooMany in a layer", c.rule, err)
+		}
+	}
+}
+
+// TestRdev: device numbers are put together as glibc's makedev does it.
+func TestRdev(t *testing.T) {
+	for _, c := range []struct {
+		major, minor uint32
+		want         uint64
+	}{
+		{0, 0, 0},
+		{1, 3, 0x103},
+		{8, 255, 0x8ff},
+		{8, 256, 0x100800},
+		{4095, 1<<20 - 1, 0xffffffff},
+		{4096, 0, 0x1000_0000_0000},
+		{1<<32 - 1, 1<<32 - 1, 1<<64 - 1},
+	} {
+		if got := rdev(c.major, c.minor); got != c.want {
+			t.Errorf("rdev(%d, %d) = %#x, want %#x", c.major, c.minor, got, c.want)
+		}
+	}
+}
+
+// TestPathForms: empty names and dots do not count in a path, at the start,
+// inside or at the end; two dots do.
+func TestPathForms(t *testing.T) {
+	for path, want := range map[string][2]string{ // names of the directory, then the name
+		"a": {"", "a"}, "a/b": {"a", "b"}, "/a/b": {"a", "b"}, "./a/b": {"a", "b"}, "a//b": {"a", "b"},
+		"a/./b": {"a", "b"}, "a/b/": {"a", "b"}, "a/b//": {"a", "b"}, "a/b/.": {"a", "b"}, "a/b/././/": {"a", "b"},
+		".//./a/.//./b/./": {"a", "b"}, "": {"", ""}, "/": {"", ""}, ".": {"", ""}, "./": {"", ""}, "/./.": {"", ""},
+		"..": {"", ".."}, "a/..": {"a", ".."}, "a/../": {"a", ".."}, "a/../.": {"a", ".."}, "../a": {"..", "a"},
+		"a/b/c": {"a b", "c"}, "a/../c": {"a ..", "c"}, "...": {"", "..."}, ".a/b.": {".a", "b."},
+	} {
+		dir, name := splitPath([]byte(path))
+		var names []string
+		for rest := dir; ; {
+			var n []byte
+			if n, rest = nextName(rest); len(n) == 0 {
+				break
+			}
+			names = append(names, string(n))
+		}
+		if got := [2]string{strings.Join(names, " "), string(name)}; got != want {
+			t.Errorf("%q: directory and name are %q, want %q", path, got, want)
+		}
+	}
+}
