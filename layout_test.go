@@ -23,7 +23,7 @@ func hexOf(digit string) string { return strings.Repeat(digit, 64) }
 // else; what has no entry gets one.
 func TestSetTag(t *testing.T) {
 	entry := func(mediaType, digit, tag string) string {
-		return fmt.Sprintf(`{"size": 1, "mediaType": "application/vnd.%s", "annotations": {"x": "y", "org.opencontainers.image.ref.name": "%s"}, "digest": "sha256:%s", "platform": {"os": "linux", "architecture": "amd64"}}`, mediaType, tag, hexOf(digit))
+		return fmt.Sprintf(`{"size": 1, "mediaType": "application/vnd.%s", "annotations": {"x": "y", "org.opencontainers.image.ref.name": %q}, "digest": "sha256:%s", "platform": {"os": "linux", "architecture": "amd64"}}`, mediaType, tag, hexOf(digit))
 	}
 	sealed := func(entry, digit string) string {
 		return strings.NewReplacer(`"size": 1`, `"size": 23`, hexOf(digit), hexOf("f")).Replace(entry)

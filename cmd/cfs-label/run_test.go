@@ -36,7 +36,9 @@ func TestDemoKeep(t *testing.T) {
 		_ = stderr.Close()
 	}()
 	lines := bufio.NewScanner(talk)
-	for lines.Scan() && !strings.Contains(lines.Text(), "stays up") {
+	isUp := false
+	for !isUp && lines.Scan() {
+		isUp = strings.Contains(lines.Text(), "stays up")
 	}
 	ref, err := name.ParseReference(strings.TrimSpace(stdout.String()))
 	if err != nil {
@@ -50,7 +52,8 @@ func TestDemoKeep(t *testing.T) {
 		t.Errorf("the image is not sealed: %s", d.Manifest)
 	}
 	cancel()
-	for lines.Scan() {
+	if _, err := io.Copy(io.Discard, talk); err != nil {
+		t.Error(err)
 	}
 	if got := <-status; got != exitDone {
 		t.Errorf("exit status %d", got)

@@ -74,21 +74,23 @@ func setup(e *testscript.Env, vectors string) error {
 	e.Defer(guarded.Close)
 	e.Values[hubKey{}] = h
 
-	var vars []string
-	for _, v := range e.Vars {
+	inherited := e.Vars
+	e.Vars = nil
+	for _, v := range inherited {
 		name, _, _ := strings.Cut(v, "=")
 		switch name {
 		case "HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "HTTP_PROXY", "http_proxy":
 		default:
-			vars = append(vars, v)
+			e.Vars = append(e.Vars, v)
 		}
 	}
-	e.Vars = append(vars,
+	e.Vars = append(e.Vars,
 		"HOME="+e.WorkDir,
 		"DOCKER_CONFIG="+e.WorkDir,
 		"REGISTRY="+strings.TrimPrefix(open.URL, "http://"),
 		"AUTHREGISTRY="+strings.TrimPrefix(guarded.URL, "http://"),
 		"VECTORS="+vectors,
+		"GORACE=atexit_sleep_ms=0", // else every run under the race detector takes a second
 	)
 	return nil
 }

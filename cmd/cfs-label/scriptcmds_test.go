@@ -5,13 +5,13 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,9 +145,11 @@ type text struct {
 
 func (t text) RawManifest() ([]byte, error)        { return t.raw, nil }
 func (t text) MediaType() (types.MediaType, error) { return t.mediaType, nil }
+
 func put(ts *testscript.TestScript, to string, t text) {
 	ts.Check(ggcr.Put(parseName(ts, to), t, ggcr.WithTransport(hubOf(ts))))
 }
+
 func get(ts *testscript.TestScript, from string) *ggcr.Descriptor {
 	d, err := ggcr.Get(parseName(ts, from), ggcr.WithTransport(hubOf(ts)))
 	ts.Check(err)
@@ -188,12 +190,10 @@ func cmdTags(ts *testscript.TestScript, args []string) {
 	want(ts, args, 0, 0, "tags")
 	registry, err := name.NewRegistry(ts.Getenv("REGISTRY"))
 	ts.Check(err)
-	var catalog struct{ Repositories []string }
-	answer, err := (&http.Client{Transport: hubOf(ts)}).Get(registry.Scheme() + "://" + registry.Name() + "/v2/_catalog") //nolint:noctx // it is answered in this process
+	repos, err := ggcr.Catalog(context.Background(), registry, ggcr.WithTransport(hubOf(ts)))
 	ts.Check(err)
-	ts.Check(json.NewDecoder(answer.Body).Decode(&catalog))
 	var lines []string
-	for _, repo := range catalog.Repositories {
+	for _, repo := range repos {
 		tags, err := ggcr.List(registry.Repo(repo), ggcr.WithTransport(hubOf(ts)))
 		ts.Check(err)
 		for _, tag := range tags {

@@ -144,11 +144,7 @@ func (im *image) padInode(o *output, s *shape) {
 		// The whole inode moves. Linux before 6.12 refuses a fast symlink that
 		// crosses a block (fs/erofs/inode.c, erofs_fill_symlink). One that moved
 		// to a block of its own is padded as if it had not.
-		body := s.size
-		if s.layout == disk.FlatInline {
-			body %= disk.BlockSize
-		}
-		if o.pos%disk.BlockSize+fixed+body > disk.BlockSize {
+		if o.pos%disk.BlockSize+fixed+s.size > disk.BlockSize {
 			o.pad(disk.BlockSize)
 		}
 	case s.layout == disk.ChunkBased && s.blocks > 0:
