@@ -172,7 +172,7 @@ func (f *finder) wants(p v1.Platform) bool {
 }
 
 func (f *finder) pass(p *v1.Platform) {
-	if p != nil {
+	if p != nil && p.OS != "unknown" {
 		f.passed = append(f.passed, p.String())
 	}
 }

@@ -94,7 +94,7 @@ func (s *stream) copy(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("after %d of %d bytes: %w", size, s.layer.Size, err)
+			return fmt.Errorf("the transfer broke after %d of %d bytes; try again: %w", size, s.layer.Size, err)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func computeCommand(t *terminal) *cobra.Command {
 		Long:  computeHelp,
 		Example: `  cfs-label compute ghcr.io/org/img:latest
   cfs-label compute oci:./layout:latest --format v1,v2 --algorithm sha512,sha256 -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := source.options(t, manyEach)
 			if err != nil {

@@ -31,7 +31,7 @@ func dumpCommand(t *terminal) *cobra.Command {
 		Short:   "Print the merged tree in composefs' dump format",
 		Long:    dumpHelp,
 		Example: "  cfs-label dump ghcr.io/org/img:latest > img.dump",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, o, err := source.tree(cmd, t, args[0])
 			if err != nil {
@@ -77,7 +77,7 @@ func exportCommand(t *terminal) *cobra.Command {
 		Short:   "Write the composefs image (EROFS)",
 		Long:    exportHelp,
 		Example: "  cfs-label export ghcr.io/org/img:latest --file img.cfs",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if file == "" {
 				return &usageError{errors.New("where to? give --file FILE, or --file - for stdout")}

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 
+	cfslabel "github.com/cfs-label/cfs-label"
 	"github.com/cfs-label/cfs-label/remote"
 )
 
@@ -46,6 +47,7 @@ func exitCode(err error) int {
 		{remote.ErrReference, exitUsage},
 		{remote.ErrUnauthorized, exitUnauthorized},
 		{remote.ErrNotFound, exitNotFound},
+		{cfslabel.ErrPlatform, exitNotFound},
 	} {
 		if errors.Is(err, m.err) {
 			return m.code

@@ -35,6 +35,7 @@ func rootCommand(t *terminal) *cobra.Command {
   cfs-label ghcr.io/org/img:latest --tag latest-sealed
   cfs-label oci:./layout:latest -o json
   cfs-label compute ghcr.io/org/img:latest --format v1,v2`,
+		Version:       programVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// It is called when the command line was understood.
@@ -74,6 +75,14 @@ func imageArg(cmd *cobra.Command, args []string) error {
 	}
 	if len(args) > 1 {
 		return fmt.Errorf("one image at a time, not %d", len(args))
+	}
+	return nil
+}
+
+// oneSource checks that there is one argument.
+func oneSource(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("one SOURCE, please, not %d: a registry reference, as in ghcr.io/org/img:tag, or oci:DIR[:TAG]", len(args))
 	}
 	return nil
 }

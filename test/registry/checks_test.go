@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cfs-label/cfs-label/composefs/fsverity"
+	"github.com/cfs-label/cfs-label/internal/oracle"
+)
+
+// vectors has images with the reference's answers.
+const vectors = moduleRoot + "/testdata/conformance"
+
+// The vectors that are pushed: gzip, zstd, and whiteouts.
+var pushed = []string{"typical", "media-zstd", "whiteout-basic"}
+
+// any one of them will do where the content says nothing.
+const anyVector = "typical"
+
+// Exit statuses of cfs-label, and those that go for a blob that is gone.
+var (
+	unauthorized = []int{4}
+	notFound     = []int{5}
+	incomplete   = []int{1, 5}
+)
+
+// combination is what a digest is computed by.
+type combination struct{ format, algorithm, xattrs string }
+
+// expected returns the reference's answers for a vector.
+func expected(t *testing.T, vector string) map[combination]string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(vectors, vector, "expected.json"))
+	must(t, err)
+	var v struct {
+		Results []struct {
+			EROFS, Hash, Xattrs, Digest string
+			Bootable                    bool
+		}
+	}
+	must(t, json.Unmarshal(data, &v))
+	digests := make(map[combination]string)
+	for _, r := range v.Results {
+		if !r.Bootable && r.Digest != "" {
+			digests[combination{r.EROFS, r.Hash, r.Xattrs}] = r.Digest
+		}
+	}
+	if len(digests) == 0 {
+		t.Fatalf("%s has no digests", vector)
+	}
+	return digests
+}
+
+// checkCompute: every digest, computed from the registry, is the reference's.
+func checkCompute(t *testing.T, s server, repo string) {
+	for _, vector := range pushed {
+		source := s.push(t, vector, repo+":"+vector)
+		r := s.run(t, "compute", repo+":"+vector, "-o", "json",
+			"--format", "v0,v1,v2", "--algorithm", "sha512,sha256", "--xattrs", "allowlist-only,keep-user-xattrs")
+		if r.status != 0 {
+			t.Errorf("%s: exit status %d: %s", vector, r.status, r.stderr)
+			continue
+		}
+		var answer struct {
+			Images []struct {
+				Manifest string
+				Digests  []struct{ Format, Algorithm, Xattrs, Digest string }
+			}
+		}
+		must(t, json.Unmarshal([]byte(r.stdout), &answer))
+		if len(answer.Images) != 1 || answer.Images[0].Manifest != source {
+			t.Errorf("%s: got %s, want the one image %s", vector, r.stdout, source)
+			continue
+		}
+		got := make(map[combination]string)
+		for _, d := range answer.Images[0].Digests {
+			got[combination{d.Format, d.Algorithm, d.Xattrs}] = d.Digest
+		}
+		if want := expected(t, vector); !maps.Equal(got, want) {
+			t.Errorf("%s: got %v\nwant %v", vector, got, want)
+		}
+	}
+}
+
+// checkSeal: stdout is one line that names the sealed image, so does the tag,
+// and label and annotations hold the digests.
+func checkSeal(t *testing.T, s server, repo string) {
+	for _, vector := range pushed {
+		tag := repo + ":" + vector
+		s.push(t, vector, tag)
+		before := s.image(t, tag)
+		computed := s.ok(t, "compute", tag)
+		sealed := s.ok(t, tag, "--algorithm", "sha512,sha256")
+		if tags := s.tags(t, repo); sealed != repo+"@"+tags[vector] {
+			t.Errorf("%s: stdout is %s, the tags are %v", vector, sealed, tags)
+		}
+		if again := s.ok(t, "compute", sealed); again != computed {
+			t.Errorf("%s: the digest was %s and is %s now", vector, computed, again)
+		}
+
+		after := s.image(t, sealed)
+		if got := after.labels(t)["containers.composefs.fsverity"]; got != computed {
+			t.Errorf("%s: the label is %q, want %q", vector, got, computed)
+		}
+		want := expected(t, vector)
+		for _, a := range []fsverity.Algorithm{fsverity.SHA512, fsverity.SHA256} {
+			suffix := ".fsverity-" + a.String() + "-12"
+			digest := want[combination{"v1", a.String(), "allowlist-only"}]
+			if got := after.manifest.Annotations["composefs.merged.erofs.v1"+suffix]; got != digest {
+				t.Errorf("%s: the %s annotation is %q, want %q", vector, a, got, digest)
+			}
+			digest = fsverity.Sum(a, after.config).String()
+			if got := after.manifest.Config.Annotations["composefs.config"+suffix]; got != digest {
+				t.Errorf("%s: the %s annotation of the config is %q, want %q", vector, a, got, digest)
+			}
+		}
+		if got, want := layersOf(after), layersOf(before); !slices.Equal(got, want) {
+			t.Errorf("%s: the layers are %v, want %v", vector, got, want)
+		}
+	}
+}
+
+// layersOf returns media type and digest of each layer.
+func layersOf(i image) []string {
+	var layers []string
+	for _, l := range i.manifest.Layers {
+		layers = append(layers, string(l.MediaType)+" "+l.Digest.String())
+	}
+	return layers
+}
+
+// checkSealAgain: a second run writes nothing and prints the same.
+func checkSealAgain(t *testing.T, s server, repo string) {
+	door, writes := s.watched(t)
+	s.push(t, anyVector, repo+":latest")
+	there := strings.Replace(repo, s.host, door.host, 1)
+
+	first := door.ok(t, there+":latest")
+	if w := writes(); len(w) == 0 || !strings.HasSuffix(w[len(w)-1], "/manifests/latest") {
+		t.Errorf("the first run wrote %q, want the tag last", w)
+	}
+	tags := s.tags(t, repo)
+	if second := door.ok(t, there+":latest"); second != first {
+		t.Errorf("the first run prints %s, the second %s", first, second)
+	}
+	if w := writes(); len(w) != 0 {
+		t.Errorf("the second run wrote %q", w)
+	}
+	if now := s.tags(t, repo); !maps.Equal(now, tags) {
+		t.Errorf("the tags were %v and are %v now", tags, now)
+	}
+}
+
+// checkSealTag: --tag names the sealed image; the tag that was read stays.
+func checkSealTag(t *testing.T, s server, repo string) {
+	source := s.push(t, anyVector, repo+":latest")
+	sealed := s.ok(t, repo+":latest", "--tag", "sealed", "--tag", "v1")
+	digest := strings.TrimPrefix(sealed, repo+"@")
+	want := map[string]string{"latest": source, "sealed": digest, "v1": digest}
+	if got := s.tags(t, repo); digest == source || !maps.Equal(got, want) {
+		t.Errorf("the tags are %v, want %v", got, want)
+	}
+}
+
+// checkSealDigest: an image that is named by its digest is sealed by its
+// digest; no tag moves unless one is asked for.
+func checkSealDigest(t *testing.T, s server, repo string) {
+	source := s.push(t, anyVector, repo+":latest")
+	sealed := s.ok(t, repo+"@"+source)
+	if got := s.image(t, sealed).labels(t)["containers.composefs.fsverity"]; got == "" {
+		t.Errorf("%s has no label", sealed)
+	}
+	want := map[string]string{"latest": source}
+	if got := s.tags(t, repo); !maps.Equal(got, want) {
+		t.Errorf("the tags are %v, want %v", got, want)
+	}
+	if again := s.ok(t, repo+"@"+source, "--tag", "sealed"); again != sealed {
+		t.Errorf("got %s, want %s", again, sealed)
+	}
+	want["sealed"] = strings.TrimPrefix(sealed, repo+"@")
+	if got := s.tags(t, repo); !maps.Equal(got, want) {
+		t.Errorf("the tags are %v, want %v", got, want)
+	}
+}
+
+// checkNotFound: what is not there ends with 5 and is named.
+func checkNotFound(t *testing.T, s server, repo string) {
+	s.push(t, anyVector, repo+":latest")
+	tags := s.tags(t, repo)
+	nobody := "@sha256:" + strings.Repeat("0", 64)
+	for _, ref := range []string{repo + ":none", repo + nobody, repo + "/none:latest"} {
+		s.fails(t, notFound, repo, ref)
+		s.fails(t, notFound, repo, "compute", ref)
+	}
+	if now := s.tags(t, repo); !maps.Equal(now, tags) {
+		t.Errorf("the tags were %v and are %v now", tags, now)
+	}
+}
+
+// checkMissingBlob: an image whose layer or config the registry has lost is not
+// sealed, and the blob is named.
+func checkMissingBlob(t *testing.T, s server, repo string) {
+	for place, vector := range map[string]string{"layer": "typical", "config": "media-zstd"} {
+		repo := repo + "/" + place
+		s.push(t, vector, repo+":latest")
+		tags := s.tags(t, repo)
+		m := s.image(t, repo+":latest").manifest
+		lost := m.Config.Digest.String()
+		if place == "layer" {
+			lost = m.Layers[len(m.Layers)-1].Digest.String()
+		}
+		s.lose(t, repo, lost)
+		s.fails(t, incomplete, lost, repo+":latest")
+		s.fails(t, incomplete, lost, "compute", repo+":latest")
+		if now := s.tags(t, repo); !maps.Equal(now, tags) {
+			t.Errorf("%s: the tags were %v and are %v now", place, tags, now)
+		}
+	}
+}
+
+// checkSkopeo: skopeo takes the sealed image for what it is, and the digest of
+// its copy is the same.
+func checkSkopeo(t *testing.T, s server, repo string) {
+	skopeo := oracle.Require(t, "skopeo")
+	policy := filepath.Join(s.home, "policy.json")
+	must(t, os.WriteFile(policy, []byte(`{"default": [{"type": "insecureAcceptAnything"}]}`), 0o600))
+	run := func(args ...string) []byte {
+		t.Helper()
+		args = append([]string{"--policy", policy}, args...)
+		out, err := exec.CommandContext(t.Context(), skopeo, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("skopeo %q: %v\n%s", args, err, out)
+		}
+		return out
+	}
+	for _, vector := range pushed {
+		s.push(t, vector, repo+":"+vector)
+		computed := s.ok(t, "compute", repo+":"+vector)
+		sealed := s.ok(t, repo+":"+vector)
+
+		var seen struct {
+			Digest string
+			Labels map[string]string
+		}
+		out := run("inspect", "--tls-verify=false", "--authfile", s.configFile(), "docker://"+repo+":"+vector)
+		must(t, json.Unmarshal(out, &seen))
+		if repo+"@"+seen.Digest != sealed || seen.Labels["containers.composefs.fsverity"] != computed {
+			t.Errorf("%s: skopeo sees %+v, want %s and the label %s", vector, seen, sealed, computed)
+		}
+
+		copied := "oci:" + filepath.Join(t.TempDir(), "layout") + ":copy"
+		run("copy", "--src-tls-verify=false", "--src-authfile", s.configFile(), "docker://"+sealed, copied)
+		if got := s.ok(t, "compute", copied); got != computed {
+			t.Errorf("%s: the copy's digest is %s, want %s", vector, got, computed)
+		}
+	}
+}
+
+// checkCredentials: without credentials, or with wrong ones, the end is 4 and
+// nothing was changed; those of docker login do.
+func checkCredentials(t *testing.T, s server, repo string) {
+	s.push(t, anyVector, repo+":latest")
+	tags := s.tags(t, repo)
+	for _, stranger := range []server{s.as(t, "", ""), s.as(t, user, "guess"), s.as(t, "bob", password)} {
+		door, writes := stranger.watched(t)
+		ref := strings.Replace(repo, s.host, door.host, 1) + ":latest"
+		door.fails(t, unauthorized, "docker login "+door.host, ref)
+		door.fails(t, unauthorized, "docker login "+door.host, "compute", ref)
+		if w := writes(); len(w) != 0 {
+			t.Errorf("%q wrote %q", door.user.Username, w)
+		}
+		if now := s.tags(t, repo); !maps.Equal(now, tags) {
+			t.Errorf("%q: the tags were %v and are %v now", door.user.Username, tags, now)
+		}
+	}
+	sealed := s.ok(t, repo+":latest")
+	if now := s.tags(t, repo); maps.Equal(now, tags) || sealed != repo+"@"+now["latest"] {
+		t.Errorf("stdout is %s, the tags were %v and are %v now", sealed, tags, now)
+	}
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// A server is a registry that runs, as somebody sees it who uses cfs-label.
+type server struct {
+	host string
+	user authn.AuthConfig // whom the checks' own requests come from
+	home string           // with the config.json of docker login
+}
+
+// configFile has the credentials of as, for all programs.
+func (s server) configFile() string { return filepath.Join(s.home, "config.json") }
+
+// as returns the server for somebody else, "" being nobody.
+func (s server) as(t *testing.T, user, password string) server {
+	t.Helper()
+	s.home = t.TempDir()
+	s.user = authn.AuthConfig{Username: user, Password: password}
+	auths := map[string]any{}
+	if user != "" {
+		auths[s.host] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password))}
+	}
+	data, err := json.Marshal(map[string]any{"auths": auths})
+	must(t, err)
+	must(t, os.WriteFile(s.configFile(), data, 0o600))
+	return s
+}
+
+// watched returns a second door to the registry, and a function that returns
+// the requests that wrote through it since the last time. To ask whether one
+// may push, an upload is started and cancelled: that writes nothing.
+func (s server) watched(t *testing.T) (door server, writes func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var seen []string
+	next := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: s.host})
+		r.Out.Host = r.In.Host // registries say by it where an upload goes on
+	}}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut || r.Method == http.MethodPatch {
+			mu.Lock()
+			seen = append(seen, r.Method+" "+r.URL.Path)
+			mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	s.host = strings.TrimPrefix(front.URL, "http://")
+	return s.as(t, s.user.Username, s.user.Password), func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		defer func() { seen = nil }()
+		return seen
+	}
+}
+
+// result is how a program ended.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// run runs cfs-label, which sees no credentials but the server's.
+func (s server) run(t *testing.T, args ...string) result {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program, args...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "DOCKER_CONFIG=" + s.home}
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// ok runs cfs-label, which must not fail, and returns the one line that it
+// prints.
+func (s server) ok(t *testing.T, args ...string) string {
+	t.Helper()
+	r := s.run(t, args...)
+	if line, rest, _ := strings.Cut(r.stdout, "\n"); r.status == 0 && line != "" && rest == "" {
+		return line
+	}
+	t.Fatalf("cfs-label %q: exit status %d\nstdout: %s\nstderr: %s", args, r.status, r.stdout, r.stderr)
+	return ""
+}
+
+// fails runs cfs-label, which must end with one of the exit statuses, print
+// nothing on stdout, and name the thing on stderr.
+func (s server) fails(t *testing.T, statuses []int, named string, args ...string) {
+	t.Helper()
+	r := s.run(t, args...)
+	if !slices.Contains(statuses, r.status) || r.stdout != "" || !strings.Contains(r.stderr, named) {
+		t.Errorf("cfs-label %q: exit status %d, want %v and %q\nstdout: %s\nstderr: %s",
+			args, r.status, statuses, named, r.stdout, r.stderr)
+	}
+}
+
+// client is how the checks themselves talk to the registry.
+func (s server) client(t *testing.T) []remote.Option {
+	t.Helper()
+	return []remote.Option{remote.WithContext(t.Context()), remote.WithAuth(authn.FromConfig(s.user))}
+}
+
+// push pushes the image of a conformance vector and returns its digest.
+func (s server) push(t *testing.T, vector, to string) string {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(filepath.Join(vectors, vector, "oci"))
+	must(t, err)
+	m, err := index.IndexManifest()
+	must(t, err)
+	img, err := index.Image(m.Manifests[0].Digest)
+	must(t, err)
+	must(t, remote.Write(reference(t, to), img, s.client(t)...))
+	return m.Manifests[0].Digest.String()
+}
+
+// tags returns the digest of each tag of the repository.
+func (s server) tags(t *testing.T, repo string) map[string]string {
+	t.Helper()
+	r, err := name.NewRepository(repo)
+	must(t, err)
+	list, err := remote.List(r, s.client(t)...)
+	must(t, err)
+	digests := make(map[string]string)
+	for _, tag := range list {
+		d, err := remote.Get(r.Tag(tag), s.client(t)...)
+		must(t, err)
+		digests[tag] = d.Digest.String()
+	}
+	return digests
+}
+
+// image returns what a reference names.
+func (s server) image(t *testing.T, ref string) image {
+	t.Helper()
+	img, err := remote.Image(reference(t, ref), s.client(t)...)
+	must(t, err)
+	m, err := img.Manifest()
+	must(t, err)
+	config, err := img.RawConfigFile()
+	must(t, err)
+	return image{manifest: m, config: config}
+}
+
+// image is what the checks look at in one.
+type image struct {
+	manifest *v1.Manifest
+	config   []byte
+}
+
+// labels returns the labels of the config.
+func (i image) labels(t *testing.T) map[string]string {
+	t.Helper()
+	var c struct {
+		Config struct{ Labels map[string]string } `json:"config"`
+	}
+	must(t, json.Unmarshal(i.config, &c))
+	return c.Config.Labels
+}
+
+// lose makes the registry forget a blob.
+func (s server) lose(t *testing.T, repo, digest string) {
+	t.Helper()
+	host, path, _ := strings.Cut(repo, "/")
+	target := fmt.Sprintf("http://%s/v2/%s/blobs/%s", host, path, digest)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, target, http.NoBody)
+	must(t, err)
+	if s.user.Username != "" {
+		req.SetBasicAuth(s.user.Username, s.user.Password)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("DELETE %s: %s", target, resp.Status)
+	}
+}
+
+func reference(t *testing.T, text string) name.Reference {
+	t.Helper()
+	ref, err := name.ParseReference(text)
+	must(t, err)
+	return ref
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
