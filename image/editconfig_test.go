@@ -5,6 +5,7 @@ package image_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -240,7 +241,7 @@ func TestEditConfigLeaves(t *testing.T) {
 
 // TestEditConfigErrors: what cannot be edited is named with its place.
 func TestEditConfigErrors(t *testing.T) {
-	sameKey := append(label[:1:1], label...)
+	sameKey := slices.Concat(label[:1], label)
 	for _, tc := range []struct {
 		name, raw string
 		set       []image.KV

@@ -3,6 +3,7 @@
 package image_test
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
 	"strings"
@@ -97,7 +98,7 @@ func TestReplaceManifest(t *testing.T) {
 	if err != nil || len(changes) != 1 || changes[0].Old != sumA || changes[0].New != sumB || changes[0].Place != "manifests[0]" {
 		t.Fatalf("changes %v, %v", changes, err)
 	}
-	start, end := strings.Index(string(raw), "{\n      \"mediaType\""), strings.Index(string(raw), ",\n    {")
+	start, end := bytes.Index(raw, []byte("{\n      \"mediaType\"")), bytes.Index(raw, []byte(",\n    {"))
 	want := string(raw[:start]) + spell("{\n      \"mediaType\": \"m\",\n      \"size\": 1,\n      \"digest\": \"$B\"\n    }") + string(raw[end:])
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)

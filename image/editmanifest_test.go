@@ -144,7 +144,7 @@ func TestEditManifestData(t *testing.T) {
 		if data != "" {
 			data = `"data":"` + data + `",`
 		}
-		return fmt.Sprintf(`{"schemaVersion":2,"config":{"digest":"%s",%s"size":%d,"mediaType":"m"},"layers":[]}`, c.Digest, data, c.Size)
+		return fmt.Sprintf(`{"schemaVersion":2,"config":{"digest":%q,%s"size":%d,"mediaType":"m"},"layers":[]}`, c.Digest, data, c.Size)
 	}
 	base64Of := base64.StdEncoding.EncodeToString
 	small, other := image.Describe([]byte("{}")), image.Describe([]byte(`{"a":1}`))

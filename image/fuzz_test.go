@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -240,9 +241,7 @@ func FuzzEditManifest(f *testing.F) {
 func modelAnnotations(m map[string]any, key, value, stale string) {
 	annotations := child(m, "annotations", true)
 	was := map[string]any{}
-	for k, v := range annotations {
-		was[k] = v
-	}
+	maps.Copy(was, annotations)
 	if stale != key {
 		delete(annotations, stale)
 	}

@@ -81,18 +81,18 @@ func TestStale(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]bool{
-		"composefs.":                                    true,
-		"composefs.config.fsverity-sha512-12":           true,
-		"composefs.config.fsverity-sha512-16.sig":       true,
-		"composefs.merged.erofs.v2.fsverity-sha512-12":  true,
-		"composefs.layers":                              true,
-		"composefs.layer.erofs.v1.fsverity-sha512-12":   false,
-		"composefs.layer.":                              false,
-		"composefs":                                     false,
-		"org.composefs.merged":                          false,
-		image.LabelKey:                                  false,
-		image.InputKey:                                  false,
-		"COMPOSEFS.merged.erofs.v1.fsverity-sha512-12 ": false,
+		"composefs.":                                   true,
+		"composefs.config.fsverity-sha512-12":          true,
+		"composefs.config.fsverity-sha512-16.sig":      true,
+		"composefs.merged.erofs.v2.fsverity-sha512-12": true,
+		"composefs.layers":                             true,
+		"composefs.layer.erofs.v1.fsverity-sha512-12":  false,
+		"composefs.layer.":                             false,
+		"composefs":                                    false,
+		"org.composefs.merged":                         false,
+		image.LabelKey:                                 false,
+		image.InputKey:                                 false,
+		"COMPOSEFS.merged.erofs.v1.fsverity-sha512-12": false,
 	} {
 		if got := image.StaleAnnotation(key); got != want {
 			t.Errorf("StaleAnnotation(%s) = %t", key, got)

@@ -122,6 +122,7 @@ func FuzzScan(f *testing.F) {
 // checkParts compares how a value comes apart with what encoding/json makes of
 // it.
 func checkParts(t *testing.T, n node) {
+	t.Helper()
 	switch n.text()[0] {
 	case '{':
 		var want map[string]json.RawMessage

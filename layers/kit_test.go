@@ -92,8 +92,11 @@ func zstdFrame(t testing.TB, data []byte, o ...zstd.EOption) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
-	return w.EncodeAll(data, nil)
+	frame := w.EncodeAll(data, nil)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return frame
 }
 
 // dumps returns the dump of the layers' merged tree, and what the transform of

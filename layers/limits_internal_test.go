@@ -5,6 +5,7 @@ package layers
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,8 +13,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-
-	"context"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -63,7 +62,7 @@ func TestLimits(t *testing.T) {
 		files = append(files, tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("%03d", i)})
 	}
 	long := strings.Repeat("n", 60)
-	var many = map[string]string{}
+	many := map[string]string{}
 	for i := range 100 {
 		many[fmt.Sprintf("SCHILY.xattr.%02d", i)] = ""
 	}

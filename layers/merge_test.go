@@ -139,6 +139,36 @@ func (c *mergeCase) write(t *testing.T, got map[string]string) {
 	}
 }
 
+// TestMergeDocumented: docs/merge.md names every case of testdata/merge once, and
+// no other.
+func TestMergeDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/merge.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]int{}
+	for line := range strings.Lines(string(doc)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			continue // no row of a table
+		}
+		for i, name := range strings.Split(cells[len(cells)-2], "`") {
+			if i%2 == 1 {
+				named[name]++
+			}
+		}
+	}
+	for _, c := range readCases(t) {
+		if named[c.name] != 1 {
+			t.Errorf("docs/merge.md names %s %d times", c.name, named[c.name])
+		}
+		delete(named, c.name)
+	}
+	for name := range named {
+		t.Errorf("docs/merge.md names %s, which is no case", name)
+	}
+}
+
 // checkError compares an error with the lines of want.err.
 func checkError(t *testing.T, err error, want string) {
 	t.Helper()

@@ -3,6 +3,7 @@
 package remote_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -227,7 +228,7 @@ func TestCredentialsStayHome(t *testing.T) {
 						}
 					})))
 					got, err := open(t, host+"/a", remote.Options{Keychain: alice}).Repo.BlobBytes(t.Context(), c, 100)
-					if challenge == "" && (err != nil || string(got) != string(config)) {
+					if challenge == "" && (err != nil || !bytes.Equal(got, config)) {
 						t.Errorf("got %q, %v", got, err)
 					}
 				}

@@ -148,8 +148,7 @@ func TestTooManyRequests(t *testing.T) {
 func ExampleError() {
 	_, err := remote.Open(background, "quay.io/Fedora/fedora-bootc:43", remote.Options{})
 	fmt.Println(errors.Is(err, remote.ErrReference))
-	var e *remote.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*remote.Error](err); ok {
 		fmt.Println(e.Hint)
 	}
 	// Output:

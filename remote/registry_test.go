@@ -180,7 +180,7 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("%d bytes were read", n)
 	}
 	repo := open(t, "localhost:1/a", remote.Options{}).Repo
-	d, raw := blob(strings.Repeat("x", 11))
+	d, _ := blob(strings.Repeat("x", 11))
 	_, err := repo.BlobBytes(t.Context(), d, 10)
 	if !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("BlobBytes: %v, want ErrTooLarge", err)
@@ -189,7 +189,7 @@ func TestTooLarge(t *testing.T) {
 	if _, err := repo.Manifest(t.Context(), d); !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("Manifest: %v, want ErrTooLarge", err)
 	}
-	d, raw = blob(strings.Repeat("x", remote.MaxManifest+1))
+	d, raw := blob(strings.Repeat("x", remote.MaxManifest+1))
 	if err := repo.PushManifest(t.Context(), d, raw); !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("PushManifest: %v, want ErrTooLarge", err)
 	}

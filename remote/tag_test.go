@@ -3,6 +3,7 @@
 package remote_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -213,7 +214,7 @@ func TestPassingTrouble(t *testing.T) {
 		reg.ServeHTTP(w, req)
 	}))+"/a", remote.Options{}).Repo
 	d, raw := push(t, repo, "", "x")
-	if got, err := repo.Manifest(t.Context(), d); err != nil || string(got) != string(raw) {
+	if got, err := repo.Manifest(t.Context(), d); err != nil || !bytes.Equal(got, raw) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }

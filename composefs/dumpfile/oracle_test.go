@@ -58,6 +58,7 @@ func TestCMkcomposefs(t *testing.T) {
 // dumps. Cases are left out that have longer symlinks than the command takes,
 // and those, or versions of them, for which except has a reason.
 func testMkcomposefs(t *testing.T, command []string, symlinkMax int, except map[string]string) {
+	t.Helper()
 	compared := 0
 	for _, v := range vectors(t) {
 		if unreadable[v.name] != nil || except[v.name] != "" || longestSymlink(t, v) > symlinkMax {
@@ -85,6 +86,7 @@ func testMkcomposefs(t *testing.T, command []string, symlinkMax int, except map[
 
 // longestSymlink returns the length of the longest target, in bytes.
 func longestSymlink(t *testing.T, v vector) int {
+	t.Helper()
 	longest := 0
 	for n := range list(check(t, read(t, v.dump, fsverity.SHA512)), fsverity.SHA512) {
 		if n.Kind == tree.Symlink {
@@ -134,8 +136,7 @@ func run(t *testing.T, stdin string, command []string, args ...string) string {
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("%s: %v\n%s", cmd, err, exit.Stderr)
 		}
 		t.Fatal(err)
@@ -235,7 +236,7 @@ func addFiles(t *testing.T, path string, to map[string]string) {
 	}
 	for entries := tar.NewReader(r); ; {
 		_, err := entries.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

@@ -31,7 +31,8 @@ func sums(t testing.TB) []byte {
 }
 
 // everyKind returns a tree that has all that a dump can hold.
-func everyKind(t testing.TB) *tree.Tree {
+func everyKind(tb testing.TB) *tree.Tree {
+	tb.Helper()
 	tr := tree.New(fsverity.SHA256, fsverity.SHA512)
 	link := func(name string, ino tree.Ino) { tr.Link(tree.Root, []byte(name), ino) }
 	m := tree.Meta{Mode: 0o644, UID: 1, GID: 2, MtimeSec: 3, MtimeNsec: 4}
@@ -44,14 +45,14 @@ func everyKind(t testing.TB) *tree.Tree {
 	tr.Link(dir, []byte("sub"), tr.NewDirectory(tree.Meta{}))
 	link("dir-", tr.NewDirectory(tree.Meta{}))
 	link("empty", tr.NewInline(tree.Meta{UID: math.MaxUint32, GID: math.MaxUint32, MtimeSec: math.MinInt64}, nil))
-	link("external", tr.NewExternal(m, 1<<40, sums(t)))
+	link("external", tr.NewExternal(m, 1<<40, sums(tb)))
 	link("fifo", tr.NewSpecial(tree.FIFO, m, 0))
 	link("inline", tr.NewInline(m, []byte("a b\nc=\\-\xff")))
 	link("na me=\n", tr.NewInline(m, nil))
 	link("socket", tr.NewSpecial(tree.Socket, m, 0))
 	link("sparse", tr.NewSparse(m, 4096))
 	link("symlink", tr.NewSymlink(m, []byte("../a b=c")))
-	link("unverified", tr.NewUnverified(m, 70, sums(t)))
+	link("unverified", tr.NewUnverified(m, 70, sums(tb)))
 	link("whiteout", tr.NewSpecial(tree.CharDevice, m, 0))
 	return tr
 }

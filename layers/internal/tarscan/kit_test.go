@@ -5,6 +5,7 @@ package tarscan_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -105,9 +106,7 @@ func block(fields map[string]string) []byte {
 // entry makes an entry of a type with content.
 func entry(typ byte, content string, fields map[string]string) []byte {
 	all := map[string]string{"type": string(rune(typ)), "size": fmt.Sprintf("%011o", len(content))}
-	for name, value := range fields {
-		all[name] = value
-	}
+	maps.Copy(all, fields)
 	b := append(block(all), content...)
 	return append(b, make([]byte, -len(content)&(tarscan.BlockSize-1))...)
 }
