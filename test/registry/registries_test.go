@@ -34,27 +34,33 @@ const (
 )
 
 func startGGCR(t *testing.T) server {
+	t.Helper()
 	return serve(t, ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 }
 
 func startGGCRWithReferrers(t *testing.T) server {
+	t.Helper()
 	return serve(t, ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)))
 }
 
 func startDistribution(t *testing.T) server {
+	t.Helper()
 	return serve(t, distribution(t, anonymousConfig(t.TempDir())))
 }
 
 func startGuardedDistribution(t *testing.T) server {
-	return serve(t, distribution(t, guardedConfig(t, t.TempDir()))).as(t, user, password)
+	t.Helper()
+	return serve(t, distribution(t, guardedConfig(t, t.TempDir()))).as(user, password)
 }
 
 func startDockerRegistry(t *testing.T) server {
+	t.Helper()
 	return dockerRegistry(t, anonymousConfig(t.TempDir()))
 }
 
 func startGuardedDockerRegistry(t *testing.T) server {
-	return dockerRegistry(t, guardedConfig(t, t.TempDir())).as(t, user, password)
+	t.Helper()
+	return dockerRegistry(t, guardedConfig(t, t.TempDir())).as(user, password)
 }
 
 // serve serves a registry of this process, in which nobody has logged in yet.
@@ -62,7 +68,7 @@ func serve(t *testing.T, registry http.Handler) server {
 	t.Helper()
 	s := httptest.NewServer(registry)
 	t.Cleanup(s.Close)
-	return server{host: strings.TrimPrefix(s.URL, "http://")}.as(t, "", "")
+	return server{t: t, host: strings.TrimPrefix(s.URL, "http://")}.as("", "")
 }
 
 // anonymousConfig is a configuration of distribution, in the syntax that
@@ -124,7 +130,7 @@ func dockerRegistry(t *testing.T, config string) server {
 		said.WriteString(lines.Text() + "\n")
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 			go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the process
-			return server{host: m[1]}.as(t, "", "")
+			return server{t: t, host: m[1]}.as("", "")
 		}
 	}
 	t.Fatalf("%s does not listen:\n%s", path, said.String())

@@ -54,7 +54,7 @@ var registries = []struct {
 var checks = []struct {
 	name    string
 	guarded bool // only where there is a password
-	run     func(t *testing.T, s server, repo string)
+	run     func(s server, repo string)
 }{
 	{name: "compute", run: checkCompute},
 	{name: "seal", run: checkSeal},
@@ -75,7 +75,7 @@ func TestRegistries(t *testing.T) {
 				if check.guarded && !registry.guarded {
 					continue
 				}
-				t.Run(check.name, func(t *testing.T) { check.run(t, s, s.host+"/checks/"+check.name) })
+				t.Run(check.name, func(t *testing.T) { check.run(s.in(t), s.host+"/checks/"+check.name) })
 			}
 		})
 	}

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +27,7 @@ import (
 
 // A server is a registry that runs, as somebody sees it who uses cfs-label.
 type server struct {
+	t    *testing.T // fails where the registry or cfs-label does
 	host string
 	user authn.AuthConfig // whom the checks' own requests come from
 	home string           // with the config.json of docker login
@@ -36,30 +36,38 @@ type server struct {
 // configFile has the credentials of as, for all programs.
 func (s server) configFile() string { return filepath.Join(s.home, "config.json") }
 
-// as returns the server for somebody else, "" being nobody.
-func (s server) as(t *testing.T, user, password string) server {
+// in returns the server for another test.
+func (s server) in(t *testing.T) server {
 	t.Helper()
-	s.home = t.TempDir()
+	s.t = t
+	return s
+}
+
+// as returns the server for somebody else, "" being nobody.
+func (s server) as(user, password string) server {
+	s.t.Helper()
+	s.home = s.t.TempDir()
 	s.user = authn.AuthConfig{Username: user, Password: password}
 	auths := map[string]any{}
 	if user != "" {
 		auths[s.host] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password))}
 	}
 	data, err := json.Marshal(map[string]any{"auths": auths})
-	must(t, err)
-	must(t, os.WriteFile(s.configFile(), data, 0o600))
+	must(s.t, err)
+	must(s.t, os.WriteFile(s.configFile(), data, 0o600))
 	return s
 }
 
 // watched returns a second door to the registry, and a function that returns
 // the requests that wrote through it since the last time. To ask whether one
 // may push, an upload is started and cancelled: that writes nothing.
-func (s server) watched(t *testing.T) (door server, writes func() []string) {
-	t.Helper()
+func (s server) watched() (door server, writes func() []string) {
+	s.t.Helper()
 	var mu sync.Mutex
 	var seen []string
+	registry := &url.URL{Scheme: "http", Host: s.host}
 	next := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(&url.URL{Scheme: "http", Host: s.host})
+		r.SetURL(registry)
 		r.Out.Host = r.In.Host // registries say by it where an upload goes on
 	}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,9 +78,9 @@ func (s server) watched(t *testing.T) (door server, writes func() []string) {
 		}
 		next.ServeHTTP(w, r)
 	}))
-	t.Cleanup(front.Close)
+	s.t.Cleanup(front.Close)
 	s.host = strings.TrimPrefix(front.URL, "http://")
-	return s.as(t, s.user.Username, s.user.Password), func() []string {
+	return s.as(s.user.Username, s.user.Password), func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		defer func() { seen = nil }()
@@ -87,120 +95,115 @@ type result struct {
 }
 
 // run runs cfs-label, which sees no credentials but the server's.
-func (s server) run(t *testing.T, args ...string) result {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), program, args...)
+func (s server) run(args ...string) result {
+	s.t.Helper()
+	command := exec.CommandContext(s.t.Context(), program, args...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "DOCKER_CONFIG=" + s.home}
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
 	if command.ProcessState == nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
 // ok runs cfs-label, which must not fail, and returns the one line that it
 // prints.
-func (s server) ok(t *testing.T, args ...string) string {
-	t.Helper()
-	r := s.run(t, args...)
-	if line, rest, _ := strings.Cut(r.stdout, "\n"); r.status == 0 && line != "" && rest == "" {
+func (s server) ok(args ...string) string {
+	s.t.Helper()
+	r := s.run(args...)
+	if line, ended := strings.CutSuffix(r.stdout, "\n"); ended && r.status == 0 && line != "" && !strings.Contains(line, "\n") {
 		return line
 	}
-	t.Fatalf("cfs-label %q: exit status %d\nstdout: %s\nstderr: %s", args, r.status, r.stdout, r.stderr)
+	s.t.Fatalf("cfs-label %q: exit status %d\nstdout: %s\nstderr: %s", args, r.status, r.stdout, r.stderr)
 	return ""
 }
 
-// fails runs cfs-label, which must end with one of the exit statuses, print
-// nothing on stdout, and name the thing on stderr.
-func (s server) fails(t *testing.T, statuses []int, named string, args ...string) {
-	t.Helper()
-	r := s.run(t, args...)
-	if !slices.Contains(statuses, r.status) || r.stdout != "" || !strings.Contains(r.stderr, named) {
-		t.Errorf("cfs-label %q: exit status %d, want %v and %q\nstdout: %s\nstderr: %s",
-			args, r.status, statuses, named, r.stdout, r.stderr)
+// fails runs cfs-label, which must end with the exit status, print nothing on
+// stdout, and name the thing on stderr.
+func (s server) fails(status int, named string, args ...string) {
+	s.t.Helper()
+	r := s.run(args...)
+	if r.status != status || r.stdout != "" || !strings.Contains(r.stderr, named) {
+		s.t.Errorf("cfs-label %q: exit status %d, want %d and %q\nstdout: %s\nstderr: %s",
+			args, r.status, status, named, r.stdout, r.stderr)
 	}
 }
 
 // client is how the checks themselves talk to the registry.
-func (s server) client(t *testing.T) []remote.Option {
-	t.Helper()
-	return []remote.Option{remote.WithContext(t.Context()), remote.WithAuth(authn.FromConfig(s.user))}
+func (s server) client() []remote.Option {
+	s.t.Helper()
+	return []remote.Option{remote.WithContext(s.t.Context()), remote.WithAuth(authn.FromConfig(s.user))}
 }
 
 // push pushes the image of a conformance vector and returns its digest.
-func (s server) push(t *testing.T, vector, to string) string {
-	t.Helper()
+func (s server) push(vector, to string) string {
+	s.t.Helper()
 	index, err := layout.ImageIndexFromPath(filepath.Join(vectors, vector, "oci"))
-	must(t, err)
+	must(s.t, err)
 	m, err := index.IndexManifest()
-	must(t, err)
+	must(s.t, err)
 	img, err := index.Image(m.Manifests[0].Digest)
-	must(t, err)
-	must(t, remote.Write(reference(t, to), img, s.client(t)...))
+	must(s.t, err)
+	must(s.t, remote.Write(reference(s.t, to), img, s.client()...))
 	return m.Manifests[0].Digest.String()
 }
 
 // tags returns the digest of each tag of the repository.
-func (s server) tags(t *testing.T, repo string) map[string]string {
-	t.Helper()
+func (s server) tags(repo string) map[string]string {
+	s.t.Helper()
 	r, err := name.NewRepository(repo)
-	must(t, err)
-	list, err := remote.List(r, s.client(t)...)
-	must(t, err)
+	must(s.t, err)
+	list, err := remote.List(r, s.client()...)
+	must(s.t, err)
 	digests := make(map[string]string)
 	for _, tag := range list {
-		d, err := remote.Get(r.Tag(tag), s.client(t)...)
-		must(t, err)
+		d, err := remote.Get(r.Tag(tag), s.client()...)
+		must(s.t, err)
 		digests[tag] = d.Digest.String()
 	}
 	return digests
 }
 
 // image returns what a reference names.
-func (s server) image(t *testing.T, ref string) image {
-	t.Helper()
-	img, err := remote.Image(reference(t, ref), s.client(t)...)
-	must(t, err)
+func (s server) image(ref string) image {
+	s.t.Helper()
+	img, err := remote.Image(reference(s.t, ref), s.client()...)
+	must(s.t, err)
 	m, err := img.Manifest()
-	must(t, err)
+	must(s.t, err)
 	config, err := img.RawConfigFile()
-	must(t, err)
-	return image{manifest: m, config: config}
+	must(s.t, err)
+	var c struct {
+		Config struct{ Labels map[string]string }
+	}
+	must(s.t, json.Unmarshal(config, &c))
+	return image{manifest: m, config: config, labels: c.Config.Labels}
 }
 
 // image is what the checks look at in one.
 type image struct {
 	manifest *v1.Manifest
 	config   []byte
-}
-
-// labels returns the labels of the config.
-func (i image) labels(t *testing.T) map[string]string {
-	t.Helper()
-	var c struct {
-		Config struct{ Labels map[string]string } `json:"config"`
-	}
-	must(t, json.Unmarshal(i.config, &c))
-	return c.Config.Labels
+	labels   map[string]string
 }
 
 // lose makes the registry forget a blob.
-func (s server) lose(t *testing.T, repo, digest string) {
-	t.Helper()
+func (s server) lose(repo, digest string) {
+	s.t.Helper()
 	host, path, _ := strings.Cut(repo, "/")
 	target := fmt.Sprintf("http://%s/v2/%s/blobs/%s", host, path, digest)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, target, http.NoBody)
-	must(t, err)
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodDelete, target, http.NoBody)
+	must(s.t, err)
 	if s.user.Username != "" {
 		req.SetBasicAuth(s.user.Username, s.user.Password)
 	}
 	resp, err := http.DefaultClient.Do(req)
-	must(t, err)
+	must(s.t, err)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusAccepted {
-		t.Fatalf("DELETE %s: %s", target, resp.Status)
+		s.t.Fatalf("DELETE %s: %s", target, resp.Status)
 	}
 }
 
