@@ -5,8 +5,10 @@ package cfslabel
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime"
 	"slices"
 
@@ -155,8 +157,21 @@ func Tree(ctx context.Context, ref *remote.Ref, o Options) (*tree.Checked, error
 }
 
 func opener(repo remote.Repo, d v1.Descriptor) func(context.Context) (io.ReadCloser, error) {
-	return func(ctx context.Context) (io.ReadCloser, error) { return repo.Blob(ctx, d) }
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		body, err := repo.Blob(ctx, d)
+		if errors.Is(err, remote.ErrNotFound) {
+			err = notThereError{err}
+		}
+		return body, err
+	}
 }
+
+// notThereError is remote.ErrNotFound as layers knows it.
+type notThereError struct{ error }
+
+func (notThereError) Is(target error) bool { return target == fs.ErrNotExist }
+
+func (e notThereError) Unwrap() error { return e.error }
 
 var compressions = map[image.Compression]layers.Compression{
 	image.Uncompressed: layers.Plain,

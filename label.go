@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -47,10 +48,12 @@ type Sealed struct {
 
 // Label computes the digests of an image and writes them into it: the label
 // into its config, the annotations into its manifest. It pushes config,
-// manifest and, last of all, tags. Where an error occurs, no tag was moved.
+// manifest and, last of all, tags. Where an error occurs before the tags, none
+// was moved, and no Sealed is returned; one that is returned with an error says
+// which tags were.
 func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error) {
 	o.fill()
-	if err := checkTags(ctx, ref.Repo, o.Tags); err != nil {
+	if err := checkTags(o.Tags); err != nil {
 		return nil, err
 	}
 	s, err := labelSource(ctx, ref, &o)
@@ -81,16 +84,21 @@ func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error
 	if o.DryRun {
 		return sealed, nil
 	}
-	sealed.Tags, err = push(ctx, ref, s, e, &o)
-	return sealed, err
+	if err := push(ctx, ref, s, e, &o, sealed); err != nil {
+		return sealed, err
+	}
+	return sealed, nil
 }
 
-// checkTags fails for a tag that nobody could read back: behind the name of the
-// repository it must be the tag of a reference.
-func checkTags(ctx context.Context, repo remote.Repo, tags []string) error {
+// tagSyntax is what the distribution specification allows as a tag (spec.md,
+// "Pulling manifests").
+var tagSyntax = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+// checkTags fails for a tag that a registry would refuse, or that nobody could
+// read back from a layout.
+func checkTags(tags []string) error {
 	for _, tag := range tags {
-		ref, err := remote.Open(ctx, repo.Name()+":"+tag, remote.Options{})
-		if err != nil || ref.Tag != tag || ref.Digest != "" {
+		if !tagSyntax.MatchString(tag) {
 			return fmt.Errorf("%w: %q is no tag: use letters, digits, dots, dashes and underscores, 128 at most", remote.ErrReference, tag)
 		}
 	}
@@ -109,7 +117,7 @@ func labelSource(ctx context.Context, ref *remote.Ref, o *LabelOptions) (*Source
 	if m.Kind.IsIndex() {
 		return nil, fmt.Errorf("%s: %w", ref, ErrIndex)
 	}
-	f := finder{repo: ref.Repo, platforms: o.Platforms}
+	f := finder{repo: ref.Repo, platforms: o.Platforms, keepText: true}
 	if err := f.add(ctx, d, m, raw); err != nil {
 		return nil, err
 	}
@@ -134,7 +142,7 @@ func edit(s *Source, img *Image, warn func(string)) (*edited, error) {
 	e := &edited{}
 	first := img.Digests[0]
 	if first.Xattrs != transform.AllowlistOnly {
-		warn(fmt.Sprintf("the label holds the digest with xattrs %s; hosts compute %s and will not find it equal", first.Xattrs, transform.AllowlistOnly))
+		warn(fmt.Sprintf("label and annotations hold the digest with xattrs %s; hosts compute %s and will not find it equal", first.Xattrs, transform.AllowlistOnly))
 	}
 	var err error
 	var changes []image.Change
@@ -182,42 +190,35 @@ func annotate(change *image.ManifestEdit, config []byte, digests []Digest) error
 	return nil
 }
 
-// push stores what was edited, and moves the tags last.
-func push(ctx context.Context, ref *remote.Ref, s *Source, e *edited, o *LabelOptions) ([]string, error) {
-	changed := e.descriptor.Digest != s.Descriptor.Digest
-	if changed {
+// push stores what was edited, and moves the tags last. sealed learns which.
+func push(ctx context.Context, ref *remote.Ref, s *Source, e *edited, o *LabelOptions, sealed *Sealed) error {
+	if sealed.Changed {
 		o.Progress.Step("pushing")
 		config := s.Manifest.Config
 		d := image.Describe(e.config)
 		config.Digest, config.Size = d.Digest, d.Size
 		if err := ref.Repo.PushBlob(ctx, config, e.config); err != nil {
-			return nil, err
+			return err
 		}
 		if err := ref.Repo.PushManifest(ctx, e.descriptor, e.manifest); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if len(o.Tags) > 0 {
-		tags := slices.Compact(slices.Sorted(slices.Values(o.Tags)))
-		for _, tag := range tags {
-			was := ""
-			if tag == ref.Tag && ref.Digest == "" {
-				was = s.Descriptor.Digest.String()
-			}
-			if err := ref.Repo.Tag(ctx, tag, e.descriptor, e.manifest, was); err != nil {
-				return nil, err
-			}
+	tags := slices.Compact(slices.Sorted(slices.Values(o.Tags)))
+	if len(tags) == 0 && ref.Digest == "" && sealed.Changed {
+		tags = []string{ref.Tag}
+	}
+	for _, tag := range tags {
+		was := ""
+		if tag == ref.Tag && ref.Digest == "" {
+			was = s.Descriptor.Digest.String()
 		}
-		return tags, nil
+		if err := ref.Repo.Tag(ctx, tag, e.descriptor, e.manifest, was); err != nil {
+			return err
+		}
+		if tag != "" {
+			sealed.Tags = append(sealed.Tags, tag)
+		}
 	}
-	if ref.Digest != "" || !changed {
-		return nil, nil
-	}
-	if err := ref.Repo.Tag(ctx, ref.Tag, e.descriptor, e.manifest, s.Descriptor.Digest.String()); err != nil {
-		return nil, err
-	}
-	if ref.Tag == "" {
-		return nil, nil
-	}
-	return []string{ref.Tag}, nil
+	return nil
 }

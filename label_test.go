@@ -3,6 +3,7 @@
 package cfslabel_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -174,15 +175,21 @@ func TestLabelTags(t *testing.T) {
 	s.wantTag(t, "a:y", sealed.Digest)
 }
 
-// TestPlatformUnknown: an image that does not say what it is for can be sealed,
-// unless a platform is asked for.
-func TestPlatformUnknown(t *testing.T) {
-	s := newStore(t)
-	h := plain
-	h.config = `{"rootfs":{"type":"layers","diff_ids":["DIFFID"]}}`
-	s.push(t, "a:v1", h)
-	sealed := label(t, s.open(t, "a:v1"), cfslabel.LabelOptions{})
-	if sealed.Image.Platform != "unknown/unknown" {
-		t.Errorf("the platform is %q", sealed.Image.Platform)
+// TestIncompleteConfig: what hosts refuse is refused, and the field named.
+func TestIncompleteConfig(t *testing.T) {
+	for field, config := range map[string]string{
+		"os":           `{"architecture":"amd64","rootfs":{"type":"layers","diff_ids":["DIFFID"]}}`,
+		"architecture": `{"os":"linux","rootfs":{"type":"layers","diff_ids":["DIFFID"]}}`,
+		"rootfs.type":  `{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["DIFFID"]}}`,
+	} {
+		s := newStore(t)
+		h := plain
+		h.config = config
+		d := s.push(t, "a:v1", h)
+		_, err := cfslabel.Label(t.Context(), s.open(t, "a:v1"), cfslabel.LabelOptions{})
+		if !errors.Is(err, cfslabel.ErrIncomplete) || !strings.Contains(err.Error(), "no "+field) {
+			t.Errorf("without %s: %v", field, err)
+		}
+		s.wantTag(t, "a:v1", d.Digest)
 	}
 }

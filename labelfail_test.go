@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -178,4 +180,32 @@ func TestLabelCancel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// refuseTag refuses to write one tag.
+type refuseTag struct{ tag string }
+
+func (r refuseTag) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodPut && strings.HasSuffix(req.URL.Path, "/manifests/"+r.tag) {
+		w := httptest.NewRecorder()
+		w.WriteHeader(http.StatusForbidden)
+		return w.Result(), nil
+	}
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+// TestSecondTagFails: of several tags those that were moved are told, also when
+// the next one fails.
+func TestSecondTagFails(t *testing.T) {
+	s := newStore(t)
+	s.push(t, "a:v1", plain)
+	ref := s.openBy(t, "a:v1", refuseTag{"y"})
+	sealed, err := cfslabel.Label(t.Context(), ref, cfslabel.LabelOptions{Tags: []string{"x", "y", "z"}})
+	if !errors.Is(err, remote.ErrUnauthorized) {
+		t.Fatalf("got %v", err)
+	}
+	if sealed == nil || !slices.Equal(sealed.Tags, []string{"x"}) {
+		t.Fatalf("told of %+v", sealed)
+	}
+	s.wantTag(t, "a:x", sealed.Digest)
 }

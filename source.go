@@ -24,12 +24,19 @@ var (
 	ErrLayerCount = errors.New("the manifest and the config do not have the same number of layers: the image was put together wrongly; build and push it again")
 	ErrPlatform   = errors.New("no image for that platform")
 	ErrNested     = fmt.Errorf("indexes nested more than %d deep", nestingMax)
+	ErrTooMany    = fmt.Errorf("an index with more than %d manifests; seal its images one by one", manifestsMax)
+	ErrMixed      = errors.New("an OCI manifest that uses media types of Docker's; hosts refuse it: convert the image (skopeo copy --format oci)")
+	ErrIncomplete = errors.New("the config lacks what hosts need; build the image again")
 )
 
-// nestingMax is how deep indexes may be nested in one another.
-const nestingMax = 8
+// Limits of an index.
+const (
+	nestingMax   = 8    // how deep indexes may be nested in one another
+	manifestsMax = 1000 // manifests below the one at the top, each counted once
+)
 
-// Source is an image that can be read: what its manifest and config say.
+// Source is an image that can be read: what its manifest and config say. The
+// text of both is kept only where it is to be edited.
 type Source struct {
 	Repo       remote.Repo
 	Descriptor v1.Descriptor
@@ -58,6 +65,9 @@ func (s *Source) Layers() ([]layers.Layer, error) {
 	list := make([]layers.Layer, 0, len(s.Manifest.Layers))
 	for i, d := range s.Manifest.Layers {
 		kind, err := image.LayerType(string(d.MediaType))
+		if err == nil && s.isMixed(d.MediaType) {
+			err = fmt.Errorf("%w: %s", ErrMixed, d.MediaType)
+		}
 		if err != nil {
 			return nil, &layers.Error{Layer: i, Layers: len(s.Manifest.Layers), Digest: d.Digest.String(), Err: err}
 		}
@@ -73,6 +83,11 @@ func (s *Source) Layers() ([]layers.Layer, error) {
 	return list, nil
 }
 
+// isMixed reports whether the media type is Docker's in a manifest that is not.
+func (s *Source) isMixed(t types.MediaType) bool {
+	return !s.Manifest.Kind.IsDocker() && strings.HasPrefix(string(t), "application/vnd.docker.")
+}
+
 // sources returns the images that a reference names: itself, or the Linux
 // images of an index, in its order. Platforms, if there are any, narrow them.
 func sources(ctx context.Context, ref *remote.Ref, platforms []v1.Platform) ([]*Source, error) {
@@ -80,7 +95,7 @@ func sources(ctx context.Context, ref *remote.Ref, platforms []v1.Platform) ([]*
 	if err != nil {
 		return nil, err
 	}
-	f := finder{repo: ref.Repo, platforms: platforms}
+	f := finder{repo: ref.Repo, platforms: platforms, seen: map[v1.Hash]bool{}}
 	if err := f.find(ctx, d, raw, 0); err != nil {
 		return nil, err
 	}
@@ -95,7 +110,9 @@ type finder struct {
 	repo      remote.Repo
 	platforms []v1.Platform
 	found     []*Source
-	passed    []string // platforms of those that were passed over
+	passed    []string         // platforms of those that were passed over
+	seen      map[v1.Hash]bool // manifests that were read
+	keepText  bool
 }
 
 func (f *finder) none(digest v1.Hash) error {
@@ -129,6 +146,12 @@ func (f *finder) find(ctx context.Context, d v1.Descriptor, raw []byte, depth in
 		if !f.mayHold(child) {
 			f.pass(child.Platform)
 			continue
+		}
+		if f.seen[child.Digest] {
+			continue // two platforms may share an image
+		}
+		if f.seen[child.Digest] = true; len(f.seen) > manifestsMax {
+			return fmt.Errorf("%s: %w", d.Digest, ErrTooMany)
 		}
 		raw, err := f.repo.Manifest(ctx, child)
 		if err != nil {
@@ -178,11 +201,8 @@ func (f *finder) pass(p *v1.Platform) {
 }
 
 func (f *finder) add(ctx context.Context, d v1.Descriptor, m *image.Manifest, raw []byte) error {
-	if m.ArtifactType != "" || !m.Config.MediaType.IsConfig() {
-		what := m.ArtifactType
-		if what == "" {
-			what = string(m.Config.MediaType)
-		}
+	if !m.Config.MediaType.IsConfig() {
+		what := cmp.Or(m.ArtifactType, string(m.Config.MediaType))
 		return fmt.Errorf("%s: %w but %q", d.Digest, ErrNotImage, what)
 	}
 	config, err := f.repo.BlobBytes(ctx, m.Config, image.MaxConfigSize)
@@ -193,17 +213,38 @@ func (f *finder) add(ctx context.Context, d v1.Descriptor, m *image.Manifest, ra
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Digest, err)
 	}
-	s := &Source{Repo: f.repo, Descriptor: d, Manifest: m, Config: c, RawManifest: raw, RawConfig: config}
+	s := &Source{Repo: f.repo, Descriptor: d, Manifest: m, Config: c}
+	if f.keepText {
+		s.RawManifest, s.RawConfig = raw, config
+	}
+	if err := s.check(); err != nil {
+		return fmt.Errorf("%s: %w", d.Digest, err)
+	}
 	p := v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion}
 	if d.Platform != nil {
 		p = *d.Platform
 	}
-	// An image that says nothing of its platform is taken as it is, unless
-	// one was asked for.
-	if !f.wants(p) && (c.OS != "" || len(f.platforms) > 0) {
+	if !f.wants(p) {
 		f.pass(&p)
 		return nil
 	}
 	f.found = append(f.found, s)
+	return nil
+}
+
+// check holds the config to what hosts need. They refuse an image without it.
+func (s *Source) check() error {
+	if s.isMixed(s.Manifest.Config.MediaType) {
+		return fmt.Errorf("%w: %s", ErrMixed, s.Manifest.Config.MediaType)
+	}
+	for _, field := range []struct{ name, value string }{
+		{"os", s.Config.OS},
+		{"architecture", s.Config.Architecture},
+		{"rootfs.type", s.Config.RootFSType},
+	} {
+		if field.value == "" {
+			return fmt.Errorf("%w: no %s", ErrIncomplete, field.name)
+		}
+	}
 	return nil
 }

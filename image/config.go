@@ -14,8 +14,9 @@ type Config struct {
 	OSVersion    string
 	// DiffIDs are the digests of the layers' uncompressed tar streams, lowest
 	// layer first.
-	DiffIDs []v1.Hash
-	Labels  map[string]string
+	DiffIDs    []v1.Hash
+	RootFSType string // layers
+	Labels     map[string]string
 }
 
 // ParseConfig reads a config. What it does not have is zero: whether that is an
@@ -36,10 +37,11 @@ func parseConfig(raw []byte) (*document, *Config, error) {
 	}
 	r := &reader{}
 	c := &Config{
-		OS:           r.str(root, "os"),
-		Architecture: r.str(root, "architecture"),
-		Variant:      r.str(root, "variant"),
+		OS:           r.word(root, "os"),
+		Architecture: r.word(root, "architecture"),
+		Variant:      r.word(root, "variant"),
 		OSVersion:    r.str(root, "os.version"),
+		RootFSType:   r.str(r.object(root.get("rootfs")), "type"),
 		Labels:       r.stringMap(r.object(root.get("config")).get("Labels")),
 	}
 	for _, n := range r.array(r.object(root.get("rootfs")).get("diff_ids")) {

@@ -35,6 +35,7 @@ var (
 // What can be wrong with a document's content.
 var (
 	ErrType        = errors.New("wrong type of JSON value")
+	ErrWord        = errors.New("not a name of letters, digits, dots, dashes and underscores")
 	ErrMissing     = errors.New("a required field is missing")
 	ErrDigest      = errors.New("not a digest")
 	ErrSize        = errors.New("not a size in bytes")

@@ -5,6 +5,7 @@ package image
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -59,6 +60,21 @@ func (r *reader) str(o object, key string) string {
 	s, err := n.str()
 	return keep(r, s, err)
 }
+
+// word returns the string that key names. It goes to terminals and into
+// references, so it must be made of plain characters.
+func (r *reader) word(o object, key string) string {
+	s := r.str(o, key)
+	for _, c := range s {
+		if !strings.ContainsRune(wordChars, c) {
+			r.fail(o.get(key), fmt.Errorf("%w: %s", ErrWord, quote(s)))
+			return ""
+		}
+	}
+	return s
+}
+
+const wordChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // strs returns the strings of the array that key names.
 func (r *reader) strs(o object, key string) []string {

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -33,7 +35,9 @@ func readerOf(l layers.Layer, r io.Reader) layers.Layer {
 // openError makes a layer that cannot be opened.
 func openError(l layers.Layer, foreign bool) layers.Layer {
 	l.Foreign = foreign
-	l.Open = func(context.Context) (io.ReadCloser, error) { return nil, errMine }
+	l.Open = func(context.Context) (io.ReadCloser, error) {
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, errMine)
+	}
 	return l
 }
 

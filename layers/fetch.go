@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 )
 
 const (
@@ -57,7 +59,7 @@ func (s *stream) fetch(ctx context.Context) error {
 func (s *stream) copy(ctx context.Context) error {
 	body, err := s.layer.Open(ctx)
 	if err != nil {
-		if s.layer.Foreign {
+		if s.layer.Foreign && errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%w (%w)", ErrForeign, err)
 		}
 		return err

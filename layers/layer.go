@@ -42,6 +42,7 @@ type Layer struct {
 	// Foreign tells that the layer need not be in the registry.
 	Foreign bool
 
-	// Open returns the blob's bytes, which need not be right.
+	// Open returns the blob's bytes, which need not be right. An error that is
+	// fs.ErrNotExist tells that the blob is not there.
 	Open func(context.Context) (io.ReadCloser, error)
 }

@@ -146,6 +146,9 @@ func (r *entryReader) archiveError(err error) error {
 		return err
 	}
 	if at, ok := errors.AsType[*tarscan.EntryError](err); ok {
+		if errors.Is(err, tarscan.ErrSparse) {
+			return &entryError{at.Path, at.Err} // it has advice of its own
+		}
 		return &entryError{at.Path, fmt.Errorf("%w (%w)", at.Err, ErrArchive)}
 	}
 	after := "at the beginning"

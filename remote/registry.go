@@ -109,8 +109,10 @@ func (r *registry) do(ctx context.Context, q request) (*http.Response, error) {
 		return nil, err
 	}
 	u := url.URL{Scheme: r.repo.Scheme(), Host: r.repo.RegistryStr(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + q.path}
+	ctx, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), bytes.NewReader(q.body))
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	if q.header != nil {
@@ -120,8 +122,10 @@ func (r *registry) do(ctx context.Context, q request) (*http.Response, error) {
 	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := client.Do(req)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	watchBody(resp, stallTimeout, cancel)
 	if err := transport.CheckError(resp, q.ok...); err != nil {
 		_ = resp.Body.Close()
 		return nil, err

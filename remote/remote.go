@@ -73,7 +73,8 @@ type Repo interface {
 	BlobBytes(ctx context.Context, d v1.Descriptor, limit int64) ([]byte, error)
 
 	// CheckPush fails if pushing would, for want of permission: it is for
-	// asking before the long work. It leaves nothing behind.
+	// asking before the long work. Of a registry it starts an upload and calls it
+	// off; one that cannot be called off the registry removes by itself.
 	CheckPush(ctx context.Context) error
 
 	// PushBlob stores data under the digest d unless it is there already.

@@ -132,20 +132,17 @@ func writeFile(file string, write func(io.Writer) error) (err error) {
 			return err
 		}
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
+	tmp, err := createBeside(file)
 	defer func() {
-		if err != nil {
+		if err != nil && tmp != nil {
 			_ = tmp.Close()
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	if err := write(tmp); err != nil {
+	if err != nil {
 		return err
 	}
-	if err := tmp.Chmod(0o644); err != nil {
+	if err := write(tmp); err != nil {
 		return err
 	}
 	if err := tmp.Sync(); err != nil {
@@ -155,6 +152,22 @@ func writeFile(file string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(tmp.Name(), file)
+}
+
+// createBeside makes a file in the directory of another, with the other's
+// permissions or, where it does not exist, with those of a new file.
+func createBeside(file string) (*os.File, error) {
+	mode := os.FileMode(0o666) // what the umask leaves of it
+	info, statErr := os.Stat(file)
+	if statErr == nil {
+		mode = info.Mode().Perm()
+	}
+	name := filepath.Join(filepath.Dir(file), fmt.Sprintf(".%s.%d", filepath.Base(file), os.Getpid()))
+	tmp, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if err == nil && statErr == nil {
+		err = tmp.Chmod(mode) // the umask may have taken some of it
+	}
+	return tmp, err
 }
 
 func writeInto(file string, write func(io.Writer) error) error {

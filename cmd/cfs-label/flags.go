@@ -106,7 +106,7 @@ func (f *sourceFlags) options(t *terminal, many bool) (cfslabel.Options, error) 
 	if !many && (len(o.Formats) > 1 || len(o.Algorithms) > 1 || len(o.Xattrs) > 1) {
 		return o, &usageError{errors.New("this command takes one --format, one --algorithm and one --xattrs")}
 	}
-	for _, text := range f.platforms {
+	for _, text := range f.platformNames() {
 		p, err := v1.ParsePlatform(text)
 		if err == nil && (p.OS == "" || p.Architecture == "") {
 			err = errors.New("use os/arch[/variant], as in linux/arm64")
@@ -117,6 +117,15 @@ func (f *sourceFlags) options(t *terminal, many bool) (cfslabel.Options, error) 
 		o.Platforms = append(o.Platforms, *p)
 	}
 	return o, nil
+}
+
+// platformNames returns the values of --platform, which may have commas
+// between them as those of the other lists.
+func (f *sourceFlags) platformNames() []string {
+	if len(f.platforms) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(f.platforms, ","), ",")
 }
 
 // open returns the reference that an argument is.

@@ -124,6 +124,9 @@ func (s *sealCommand) run(cmd *cobra.Command, args []string) error {
 func (s *sealCommand) seal(cmd *cobra.Command, ref *remote.Ref, o cfslabel.LabelOptions) error {
 	sealed, err := cfslabel.Label(cmd.Context(), ref, o)
 	if err != nil {
+		if sealed != nil {
+			s.sayTags(ref, sealed)
+		}
 		return err
 	}
 	s.report(ref, sealed, o.DryRun)
@@ -153,6 +156,10 @@ func (s *sealCommand) report(ref *remote.Ref, sealed *cfslabel.Sealed, dryRun bo
 	default:
 		s.say("wrote %s", strings.Join(sealed.Written, " and "))
 	}
+	s.sayTags(ref, sealed)
+}
+
+func (s *sealCommand) sayTags(ref *remote.Ref, sealed *cfslabel.Sealed) {
 	for _, tag := range sealed.Tags {
 		s.say("%s:%s is now %s", ref.Repo.Name(), tag, sealed.Digest)
 	}

@@ -97,8 +97,8 @@ func TestHelpNamesExitCodes(t *testing.T) {
 func TestPrintIsSafe(t *testing.T) {
 	var stderr bytes.Buffer
 	term := &terminal{stderr: &stderr}
-	term.say("%s", "a\x1b[31mb\rc\x7fd\u009be\tf")
-	if got, want := stderr.String(), "cfs-label: a\ufffd[31mb\ufffdc\ufffdd\ufffde\tf\n"; got != want {
+	term.say("%s", "a\x1b[31mb\rc\x7fd\u009be\tf\ncfs-label: g\u202eh")
+	if got, want := stderr.String(), "cfs-label: a\ufffd[31mb\ufffdc\ufffdd\ufffde f cfs-label: g\ufffdh\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -126,5 +126,23 @@ func TestWriteFileFails(t *testing.T) {
 	}
 	if got, err := os.ReadFile(old); err != nil || string(got) != "old" {
 		t.Errorf("the file has %q, %v", got, err)
+	}
+}
+
+// TestWriteFileMode: a file keeps its permissions when it is replaced.
+func TestWriteFileMode(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "img")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(file, func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if data, err := os.ReadFile(file); string(data) != "new" {
+		t.Errorf("it holds %q, %v", data, err)
 	}
 }

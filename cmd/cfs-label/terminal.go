@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 )
@@ -60,7 +61,7 @@ func (t *terminal) warn(message string) { t.say("warning: %s", message) }
 // fail tells of the error that ends the program.
 func (t *terminal) fail(err error) {
 	t.print("%v", err)
-	if usage, ok := errors.AsType[*usageError](err); ok && !strings.Contains(usage.Error(), "\n") {
+	if _, ok := errors.AsType[*usageError](err); ok {
 		t.print("see cfs-label --help")
 	}
 }
@@ -68,8 +69,11 @@ func (t *terminal) fail(err error) {
 // print writes a message; what comes from elsewhere cannot control a terminal.
 func (t *terminal) print(format string, args ...any) {
 	text := strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\ufffd'
+		switch {
+		case r == '\n', r == '\t':
+			return ' ' // a message is one line: nobody else can begin one
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
+			return unicode.ReplacementChar
 		}
 		return r
 	}, fmt.Sprintf(format, args...))

@@ -103,7 +103,7 @@ var bound = map[string][]string{
 		"github.com/google/go-containerregistry/pkg/v1/validate",
 		"github.com/erofs/go-erofs",
 	},
-	// It marshals typed structs again and drops what they do not know (D4).
+	// It marshals typed structs again and drops what they do not know.
 	"ggcr mutate": {
 		"github.com/google/go-containerregistry/pkg/v1/mutate",
 	},

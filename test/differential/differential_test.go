@@ -39,6 +39,9 @@ const maxReports = 5
 // error where the reference has one.
 func TestStacks(t *testing.T) {
 	c := newComparison(t)
+	if *stacksFlag < 1 {
+		t.Fatal("-stacks must be at least 1")
+	}
 	seeds := make([]uint64, *stacksFlag)
 	for i := range seeds {
 		seeds[i] = *seedFlag + uint64(i)
@@ -80,7 +83,11 @@ func TestGeneratorMostlyValid(t *testing.T) {
 		if stack.Fault != "" {
 			return
 		}
-		answers, again := askTwice(t, cfsctl, stack)
+		answers, again, err := askTwice(t, cfsctl, stack)
+		if err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if difference(answers, again) != nil {
@@ -134,22 +141,19 @@ func TestReferenceRefusesFaults(t *testing.T) {
 }
 
 // askTwice returns the reference's answers, asked for on their own each time.
-func askTwice(t *testing.T, cfsctl reference, stack stackgen.Stack) (first, second map[combination]answer) {
+func askTwice(t *testing.T, cfsctl reference, stack stackgen.Stack) (first, second map[combination]answer, err error) {
 	t.Helper()
 	work := workDirectory(t)
 	defer os.RemoveAll(work)
 	layout := filepath.Join(work, "layout")
 	if err := stack.Write(layout); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	var answers [2]map[combination]answer
-	for i := range answers {
-		var err error
-		if answers[i], err = cfsctl.compute(t.Context(), layout, work); err != nil {
-			t.Fatal(err)
-		}
+	if first, err = cfsctl.compute(t.Context(), layout, work); err != nil {
+		return nil, nil, err
 	}
-	return answers[0], answers[1]
+	second, err = cfsctl.compute(t.Context(), layout, work)
+	return first, second, err
 }
 
 // firstError returns the first of the errors, without the digests in it.
