@@ -15,7 +15,7 @@ var (
 	ErrCompression = errors.New("the layer is not compressed as its media type says; fix the media type in the manifest or build the image again")
 	ErrCorrupt     = errors.New("the layer cannot be decompressed: it is damaged though its digest is right; build and push the image again")
 	ErrForeign     = errors.New("a foreign layer, which the registry does not hold; its urls are never fetched: push it to the registry (docker: allow-nondistributable-artifacts)")
-	ErrTooMany     = errors.New("the image has more files or names than any real one")
+	ErrTooMany     = errors.New("the image has more files, names or bytes than any real one")
 )
 
 // What can be wrong with an entry. Hosts refuse an image for each of these.
@@ -60,3 +60,10 @@ type entryError struct {
 func (e *entryError) Error() string { return fmt.Sprintf("%q: %v", e.path, e.err) }
 
 func (e *entryError) Unwrap() error { return e.err }
+
+// adviceError is an ErrArchive that has advice of its own.
+type adviceError struct{ err error }
+
+func (e *adviceError) Error() string { return e.err.Error() }
+
+func (e *adviceError) Unwrap() []error { return []error{ErrArchive, e.err} }

@@ -72,23 +72,27 @@ func TestLimits(t *testing.T) {
 		exact limits
 		list  []Layer
 	}{
-		{"entries", limits{300, lots}, []Layer{layerOf(t, files...)}},
-		{"entries of several layers", limits{600, lots}, []Layer{layerOf(t, files...), layerOf(t, files...)}},
-		{"names", limits{lots, 900}, []Layer{layerOf(t, files...)}},
-		{"names of several layers", limits{lots, 1800}, []Layer{layerOf(t, files...), layerOf(t, files...)}},
-		{"targets", limits{lots, 61}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: long})}},
-		{"inline content", limits{lots, 65}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 64})}},
-		{"not other content", limits{lots, 1}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 100_000})}},
-		{"attributes, though they be empty", limits{lots, 1 + 100*(2+xattrOverhead)}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", PAXRecords: many})}},
+		{"entries", limits{300, lots, lots}, []Layer{layerOf(t, files...)}},
+		{"entries of several layers", limits{600, lots, lots}, []Layer{layerOf(t, files...), layerOf(t, files...)}},
+		{"names", limits{lots, 900, lots}, []Layer{layerOf(t, files...)}},
+		{"names of several layers", limits{lots, 1800, lots}, []Layer{layerOf(t, files...), layerOf(t, files...)}},
+		{"targets", limits{lots, 61, lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: long})}},
+		{"inline content", limits{lots, 65, lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 64})}},
+		{"not other content", limits{lots, 1, lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 100_000})}},
+		{"attributes, though they be empty", limits{lots, 1 + 100*(2+xattrOverhead), lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", PAXRecords: many})}},
+		{"archives", limits{lots, lots, 2 * 1536}, []Layer{layerOf(t, files[0]), layerOf(t, files[0])}},
 	} {
 		if err := flattenWithin(t, c.exact, c.list...); err != nil {
 			t.Errorf("%s: %v within the limits", c.rule, err)
 		}
 		less := c.exact
-		if less.entries < lots {
+		switch {
+		case less.entries < lots:
 			less.entries--
-		} else {
+		case less.text < lots:
 			less.text--
+		default:
+			less.content--
 		}
 		err := flattenWithin(t, less, c.list...)
 		var placed *Error

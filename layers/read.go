@@ -17,14 +17,16 @@ import (
 	"github.com/cfs-label/cfs-label/layers/internal/tarscan"
 )
 
-// limits bound an image, so that a hostile one cannot use up memory.
+// limits bound an image, so that a hostile one cannot use up memory or keep a
+// machine busy for days: a few bytes of zstd can stand for a hundred thousand.
 type limits struct {
 	entries int64
 	text    int64 // bytes of names, link targets, xattrs and inline content
+	content int64 // bytes of the layers' archives
 }
 
 // defaultLimits are about ten times what the largest images have.
-var defaultLimits = limits{entries: 16 << 20, text: 2 << 30}
+var defaultLimits = limits{entries: 16 << 20, text: 2 << 30, content: 1 << 40}
 
 // xattrOverhead is what an attribute takes up besides its name and value, in
 // bytes: the headers of two strings.
@@ -33,12 +35,19 @@ const xattrOverhead = 32
 // budget is what the layers of an image have used of its limits.
 type budget struct {
 	limits
-	usedEntries, usedText atomic.Int64
+	usedEntries, usedText, usedContent atomic.Int64
 }
 
 func (b *budget) take(text int) error {
 	if b.usedEntries.Add(1) > b.entries || b.usedText.Add(int64(text)) > b.text {
 		return fmt.Errorf("%w: over %d entries, or %d bytes of names", ErrTooMany, b.entries, b.text)
+	}
+	return nil
+}
+
+func (b *budget) takeContent(n int) error {
+	if b.usedContent.Add(int64(n)) > b.content {
+		return fmt.Errorf("%w: over %d bytes of archives", ErrTooMany, b.content)
 	}
 	return nil
 }
@@ -64,6 +73,9 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 	var archiveErr error
 	g.Go(func() error {
 		archiveErr = scan(toScan, newEntryReader(r.algorithms, r.queues[i], &r.budget))
+		if errors.Is(archiveErr, ErrTooMany) {
+			return archiveErr // at once: going on is what it wants
+		}
 		return nil
 	})
 	err := g.Wait()
@@ -100,12 +112,19 @@ func hashChunks(in <-chan *chunk) string {
 }
 
 // scan reads the archive. It takes all chunks though there be an error in the
-// first: the rest of the stream is to be checked, too.
+// first, for the rest of the stream is to be checked, too; but not of an image
+// that is too large.
 func scan(in <-chan *chunk, r *entryReader) error {
 	s := tarscan.New(r)
 	for c := range in {
-		_, _ = s.Write(c.data) // Close returns its error
+		err := r.budget.takeContent(len(c.data))
+		if err == nil {
+			_, err = s.Write(c.data) // Close returns it again
+		}
 		c.done()
+		if errors.Is(err, ErrTooMany) {
+			return err
+		}
 	}
 	if err := s.Close(); err != nil {
 		return r.archiveError(err)
@@ -147,7 +166,7 @@ func (r *entryReader) archiveError(err error) error {
 	}
 	if at, ok := errors.AsType[*tarscan.EntryError](err); ok {
 		if errors.Is(err, tarscan.ErrSparse) {
-			return &entryError{at.Path, at.Err} // it has advice of its own
+			return &entryError{at.Path, &adviceError{at.Err}}
 		}
 		return &entryError{at.Path, fmt.Errorf("%w (%w)", at.Err, ErrArchive)}
 	}
