@@ -237,13 +237,16 @@ func (s *Source) check() error {
 	if s.isMixed(s.Manifest.Config.MediaType) {
 		return fmt.Errorf("%w: %s", ErrMixed, s.Manifest.Config.MediaType)
 	}
-	for _, field := range []struct{ name, value string }{
-		{"os", s.Config.OS},
-		{"architecture", s.Config.Architecture},
-		{"rootfs.type", s.Config.RootFSType},
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"os", s.Config.OS != ""},
+		{"architecture", s.Config.Architecture != ""},
+		{"rootfs.type", s.Config.HasRootFSType},
 	} {
-		if field.value == "" {
-			return fmt.Errorf("%w: no %s", ErrIncomplete, field.name)
+		if !field.given {
+			return fmt.Errorf("no %s: %w", field.name, ErrIncomplete)
 		}
 	}
 	return nil

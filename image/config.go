@@ -14,9 +14,10 @@ type Config struct {
 	OSVersion    string
 	// DiffIDs are the digests of the layers' uncompressed tar streams, lowest
 	// layer first.
-	DiffIDs    []v1.Hash
-	RootFSType string // layers
-	Labels     map[string]string
+	DiffIDs []v1.Hash
+	// HasRootFSType tells that rootfs.type is given, whatever it says.
+	HasRootFSType bool
+	Labels        map[string]string
 }
 
 // ParseConfig reads a config. What it does not have is zero: whether that is an
@@ -41,8 +42,9 @@ func parseConfig(raw []byte) (*document, *Config, error) {
 		Architecture: r.word(root, "architecture"),
 		Variant:      r.word(root, "variant"),
 		OSVersion:    r.str(root, "os.version"),
-		RootFSType:   r.str(r.object(root.get("rootfs")), "type"),
-		Labels:       r.stringMap(r.object(root.get("config")).get("Labels")),
+
+		HasRootFSType: r.object(root.get("rootfs")).get("type").given(),
+		Labels:        r.stringMap(r.object(root.get("config")).get("Labels")),
 	}
 	for _, n := range r.array(r.object(root.get("rootfs")).get("diff_ids")) {
 		c.DiffIDs = append(c.DiffIDs, r.digest(n))
