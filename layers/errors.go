@@ -11,6 +11,7 @@ import (
 var (
 	ErrDigest      = errors.New("the blob is not what its digest says: it was changed or damaged on the way; try again, or push the layer again")
 	ErrSize        = errors.New("the blob does not have the size that the manifest says: the transfer was cut or the blob is damaged; try again, or push the layer again")
+	ErrAlgorithm   = errors.New("a digest of an algorithm that the OCI image specification does not register; use sha256")
 	ErrDiffID      = errors.New("the layer is not what the image's config says (diff ID): the image was put together wrongly; build and push it again")
 	ErrCompression = errors.New("the layer is not compressed as its media type says; fix the media type in the manifest or build the image again")
 	ErrCorrupt     = errors.New("the layer cannot be decompressed: it is damaged though its digest is right; build and push the image again")

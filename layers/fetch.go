@@ -5,11 +5,15 @@ package layers
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 const (
@@ -68,7 +72,10 @@ func (s *stream) copy(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = body.Close() }) // ends a Read that hangs
 	defer stop()
 
-	hash := sha256.New()
+	hash, err := newHash(s.layer.Digest)
+	if err != nil {
+		return err
+	}
 	var size int64
 	for {
 		buf, err := s.freeBuffer(ctx)
@@ -105,10 +112,22 @@ func (s *stream) verify(size int64, sum []byte) error {
 	if size != s.layer.Size {
 		return fmt.Errorf("%w: %d bytes, not %d", ErrSize, size, s.layer.Size)
 	}
-	if got := hex.EncodeToString(sum); s.layer.Digest.Algorithm != "sha256" || got != s.layer.Digest.Hex {
-		return fmt.Errorf("%w: its digest is sha256:%s", ErrDigest, got)
+	if got := hex.EncodeToString(sum); got != s.layer.Digest.Hex {
+		return fmt.Errorf("%w: its digest is %s:%s", ErrDigest, s.layer.Digest.Algorithm, got)
 	}
 	return nil
+}
+
+// newHash returns the hash function of a digest (OCI image specification,
+// descriptor.md, "Registered algorithms").
+func newHash(digest v1.Hash) (hash.Hash, error) {
+	switch digest.Algorithm {
+	case "sha256":
+		return sha256.New(), nil
+	case "sha512":
+		return sha512.New(), nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrAlgorithm, digest)
 }
 
 func (s *stream) freeBuffer(ctx context.Context) ([]byte, error) {

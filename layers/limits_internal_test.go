@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -98,6 +99,46 @@ func TestLimits(t *testing.T) {
 		var placed *Error
 		if !errors.Is(err, ErrTooMany) || !errors.As(err, &placed) {
 			t.Errorf("%s: error %v, want ErrTooMany in a layer", c.rule, err)
+		}
+	}
+}
+
+// TestDigestAlgorithms: digests of both registered algorithms are checked; one
+// of another is an error that names it, and is not taken for damage.
+func TestDigestAlgorithms(t *testing.T) {
+	long := layerOf(t, tar.Header{Typeflag: tar.TypeDir, Name: "usr/"})
+	body, err := long.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha512.Sum512(data)
+	long.Digest = v1.Hash{Algorithm: "sha512", Hex: hex.EncodeToString(sum[:])}
+	long.DiffID = long.Digest
+	if _, err := Flatten(t.Context(), []Layer{long}, Options{}); err != nil {
+		t.Error(err)
+	}
+	wrong := long
+	wrong.Digest.Hex = strings.Repeat("0", 128)
+	if _, err := Flatten(t.Context(), []Layer{wrong}, Options{}); !errors.Is(err, ErrDigest) {
+		t.Errorf("wrong digest: %v", err)
+	}
+	wrong = long
+	wrong.DiffID.Hex = strings.Repeat("0", 128)
+	if _, err := Flatten(t.Context(), []Layer{wrong}, Options{}); !errors.Is(err, ErrDiffID) {
+		t.Errorf("wrong diff ID: %v", err)
+	}
+	for _, unknown := range []func(*Layer){
+		func(l *Layer) { l.Digest.Algorithm = "md5" },
+		func(l *Layer) { l.DiffID.Algorithm = "md5" },
+	} {
+		l := long
+		unknown(&l)
+		if _, err := Flatten(t.Context(), []Layer{l}, Options{}); !errors.Is(err, ErrAlgorithm) {
+			t.Errorf("unknown algorithm: %v", err)
 		}
 	}
 }

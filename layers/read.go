@@ -4,10 +4,10 @@ package layers
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -56,6 +56,10 @@ func (b *budget) takeContent(n int) error {
 // the queue.
 func (r *run) readLayer(ctx context.Context, i int) error {
 	layer := &r.layers[i]
+	diffHash, err := newHash(layer.DiffID)
+	if err != nil {
+		return r.place(i, err)
+	}
 	in := newStream(layer, r.slots, func(n int) { r.progress(i, n) })
 	toHash := make(chan *chunk, decodeBuffers)
 	toScan := make(chan *chunk, decodeBuffers)
@@ -65,7 +69,7 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 	g.Go(func() error { return decode(running, in, []chan *chunk{toHash, toScan}) })
 	var diffID string
 	g.Go(func() error {
-		diffID = hashChunks(toHash)
+		diffID = hashChunks(toHash, diffHash)
 		return nil
 	})
 	// What is wrong with the archive counts only once the blob is known to be
@@ -78,7 +82,7 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 		}
 		return nil
 	})
-	err := g.Wait()
+	err = g.Wait()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx) // it was called off
@@ -86,8 +90,8 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 		return r.place(i, err)
 	case archiveErr != nil:
 		return r.place(i, archiveErr)
-	case diffID != layer.DiffID.String():
-		return r.place(i, fmt.Errorf("%w: its diff ID is %s, the config says %s", ErrDiffID, diffID, layer.DiffID))
+	case diffID != layer.DiffID.Hex:
+		return r.place(i, fmt.Errorf("%w: its diff ID is %s:%s, the config says %s", ErrDiffID, layer.DiffID.Algorithm, diffID, layer.DiffID))
 	}
 	r.queues[i].close()
 	return nil
@@ -102,13 +106,12 @@ func (r *run) place(i int, err error) error {
 	return e
 }
 
-func hashChunks(in <-chan *chunk) string {
-	h := sha256.New()
+func hashChunks(in <-chan *chunk, h hash.Hash) string {
 	for c := range in {
 		_, _ = h.Write(c.data)
 		c.done()
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // scan reads the archive. It takes all chunks though there be an error in the
