@@ -55,22 +55,6 @@ func parseConfig(raw []byte) (*document, *Config, error) {
 	return doc, c, nil
 }
 
-// StringMap returns the object of strings to which the keys of path lead from
-// the document's root; nil if there is none, or null. The error is an *Error.
-func StringMap(raw []byte, path ...string) (map[string]string, error) {
-	doc, err := parse("document", raw, MaxConfigSize)
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{}
-	n := doc.root()
-	for _, key := range path {
-		n = r.object(n).get(key)
-	}
-	m := r.stringMap(n)
-	return m, r.err
-}
-
 // EditConfig sets labels in a config and removes those that are stale (nil:
 // none are) and not set. New labels come last, in their order; objects that
 // hold none yet are made. It returns the new text, which is raw itself if

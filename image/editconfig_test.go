@@ -223,9 +223,12 @@ func TestEditConfigValues(t *testing.T) {
 	if want := `"<&>":"\"\\\n\u2028é😀"`; !strings.Contains(string(got), want) {
 		t.Errorf("%s does not hold %s", got, want)
 	}
-	labels, err := image.StringMap(got, "config", "Labels")
-	if want := map[string]string{set[0].Key: set[0].Value, "": ""}; err != nil || !reflect.DeepEqual(labels, want) {
-		t.Errorf("got %v, %v", labels, err)
+	config, err := image.ParseConfig(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]string{set[0].Key: set[0].Value, "": ""}; !reflect.DeepEqual(config.Labels, want) {
+		t.Errorf("got %v", config.Labels)
 	}
 	unchangedTwice(t, got, set)
 }
@@ -309,23 +312,26 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-// TestStringMap: null and nothing are the same on the way and at its end.
-func TestStringMap(t *testing.T) {
+// TestLabels: null and nothing are the same on the way to the labels and at its
+// end; what is no object of strings is an error.
+func TestLabels(t *testing.T) {
 	for raw, want := range map[string]map[string]string{
-		`{}`:                        nil,
-		`{"a":null}`:                nil,
-		`{"a":{"b":null}}`:          nil,
-		`{"a":{"b":{}}}`:            {},
-		`{"a":{"B":{"k":"v"}}}`:     nil,
-		`{"a":{"b":{"\u006b":""}}}`: {"k": ""},
+		`{}`:                                  nil,
+		`{"config":null}`:                     nil,
+		`{"config":{"Labels":null}}`:          nil,
+		`{"config":{"Labels":{}}}`:            {},
+		`{"config":{"labels":{"k":"v"}}}`:     nil,
+		`{"config":{"Labels":{"\u006b":""}}}`: {"k": ""},
 	} {
-		got, err := image.StringMap([]byte(raw), "a", "b")
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got %v, %v, want %v", raw, got, err, want)
+		got, err := image.ParseConfig([]byte(raw))
+		if err != nil {
+			t.Errorf("%s: %v", raw, err)
+		} else if !reflect.DeepEqual(got.Labels, want) {
+			t.Errorf("%s: got %v, want %v", raw, got.Labels, want)
 		}
 	}
-	for _, raw := range []string{`{"a":1}`, `{"a":{"b":1}}`, `{"a":{"b":{"k":1}}}`, `[]`, ``} {
-		if got, err := image.StringMap([]byte(raw), "a", "b"); err == nil || got != nil {
+	for _, raw := range []string{`{"config":1}`, `{"config":{"Labels":1}}`, `{"config":{"Labels":{"k":1}}}`, `[]`, ``} {
+		if got, err := image.ParseConfig([]byte(raw)); err == nil || got != nil {
 			t.Errorf("%s: got %v without an error", raw, got)
 		}
 	}
