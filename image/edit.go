@@ -129,28 +129,46 @@ func (e *objectEdit) add(key string, v newValue) { e.added = append(e.added, add
 
 // flush turns what was dropped and added into patches.
 func (e *objectEdit) flush() {
-	first, last := slices.Index(e.dropped, false), lastIndex(e.dropped, false)
-	if first < 0 {
+	if !slices.Contains(e.dropped, false) {
 		if len(e.members)+len(e.added) > 0 {
 			e.replace(span{e.start + 1, e.end - 1}, e.layout.fill(e.added))
 		}
 		return
 	}
-	if first > 0 {
-		e.replace(span{e.members[0].start, e.members[first].start}, "")
-	}
-	for i := first + 1; i <= last; i++ {
-		if e.dropped[i] {
-			e.replace(span{e.members[i-1].value.end, e.members[i].value.end}, "")
-		}
-	}
 	var tail strings.Builder
 	for _, a := range e.added {
 		tail.WriteString(e.layout.sep + a.text(e.layout))
 	}
-	end := span{e.members[last].value.end, e.members[len(e.members)-1].value.end}
-	if end.start < end.end || tail.Len() > 0 {
-		e.replace(end, tail.String())
+	e.cut(e.items(), e.dropped, tail.String())
+}
+
+// cut removes those of the items of an object or array that are dropped, with
+// the comma and the white space that go with them. tail goes behind the last of
+// those that stay, which are one or more.
+func (e *editor) cut(items []span, dropped []bool, tail string) {
+	first, last := slices.Index(dropped, false), lastIndex(dropped, false)
+	if first > 0 {
+		e.replace(span{items[0].start, items[first].start}, "")
+	}
+	for i := first + 1; i <= last; i++ {
+		if dropped[i] {
+			e.replace(span{items[i-1].end, items[i].end}, "")
+		}
+	}
+	end := span{items[last].end, items[len(items)-1].end}
+	if end.start < end.end || tail != "" {
+		e.replace(end, tail)
+	}
+}
+
+// cutElements removes the dropped elements of an array.
+func (e *editor) cutElements(array node, elements []node, dropped []bool) {
+	switch {
+	case !slices.Contains(dropped, true):
+	case !slices.Contains(dropped, false):
+		e.replace(span{array.start + 1, array.end - 1}, "")
+	default:
+		e.cut(spans(elements), dropped, "")
 	}
 }
 

@@ -19,11 +19,14 @@ type ChildEdit struct {
 	Annotations []KV
 	// StaleAnnotations is as in ManifestEdit.
 	StaleAnnotations func(key string) bool
+	// Remove takes the descriptor out of the index; nothing else may be asked of
+	// it then. Those behind it move up, so the same edit again is another one.
+	Remove bool
 }
 
-// EditIndex edits descriptors of an index. It returns the new text, which is
-// raw itself if nothing changes, and what changed. The error is an *Error, or
-// ErrEdit.
+// EditIndex edits descriptors of an index. Positions are those of raw, whatever
+// is removed. It returns the new text, which is raw itself if nothing changes,
+// and what changed. The error is an *Error, or ErrEdit.
 func EditIndex(raw []byte, edits []ChildEdit) ([]byte, []Change, error) {
 	seen := map[int]bool{}
 	for _, c := range edits {
@@ -31,7 +34,7 @@ func EditIndex(raw []byte, edits []ChildEdit) ([]byte, []Change, error) {
 			return nil, nil, fmt.Errorf("%w: manifests[%d] is edited twice", ErrEdit, c.Position)
 		}
 		seen[c.Position] = true
-		if err := c.descriptor().check(); err != nil {
+		if err := c.check(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -44,11 +47,46 @@ func EditIndex(raw []byte, edits []ChildEdit) ([]byte, []Change, error) {
 		if err := checkPosition(c.Position, children); err != nil {
 			return nil, nil, err
 		}
-		if err := e.editDescriptor(children[c.Position], m.Manifests[c.Position], c.descriptor()); err != nil {
+		old := m.Manifests[c.Position]
+		if c.Change != nil && !isKnown(old.Digest.Algorithm) {
+			return nil, nil, children[c.Position].fail(fmt.Errorf("%w: %s (sha256 and sha512 are known)", ErrDigest, quote(old.Digest.String())))
+		}
+		if err := e.editDescriptor(children[c.Position], old, c.descriptor()); err != nil {
 			return nil, nil, err
 		}
 	}
+	if err := e.removeChildren(edits, m, children); err != nil {
+		return nil, nil, err
+	}
 	return e.finishManifest(m.Kind)
+}
+
+// removeChildren removes the descriptors of the index m that the edits remove.
+func (e *editor) removeChildren(edits []ChildEdit, m *Manifest, children []node) error {
+	dropped := make([]bool, len(children))
+	for _, c := range edits {
+		if c.Remove {
+			dropped[c.Position] = true
+			e.changes = append(e.changes, Change{
+				Action: Removed, Place: children[c.Position].place, Key: "digest",
+				Old: m.Manifests[c.Position].Digest.String(),
+			})
+		}
+	}
+	root, err := e.doc.root().object()
+	if err != nil {
+		return err
+	}
+	e.cutElements(root.get("manifests"), children, dropped)
+	return nil
+}
+
+// check returns an error if the edit cannot be done.
+func (c ChildEdit) check() error {
+	if c.Remove && (c.Change != nil || len(c.Annotations) > 0 || c.StaleAnnotations != nil) {
+		return fmt.Errorf("%w: manifests[%d] is removed and edited", ErrEdit, c.Position)
+	}
+	return c.descriptor().check()
 }
 
 func (c ChildEdit) descriptor() descriptorEdit {
@@ -69,7 +107,7 @@ func parseIndex(raw []byte) (*document, *Manifest, []node, error) {
 		return nil, nil, nil, err
 	}
 	if !m.Kind.IsIndex() {
-		return nil, nil, nil, doc.root().fail(fmt.Errorf("%w: an %s is no index", ErrWrongKind, m.Kind))
+		return nil, nil, nil, doc.root().fail(fmt.Errorf("%w: %s is no index", ErrWrongKind, m.Kind.withArticle()))
 	}
 	r := &reader{}
 	children := r.array(r.object(doc.root()).get("manifests"))

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
 )
@@ -28,6 +30,8 @@ type DescriptorChange struct {
 	// descriptor embeds its content: that goes if Content is nil or larger
 	// than MaxDataSize.
 	Content []byte
+	// MediaType is the new media type; "" leaves it.
+	MediaType types.MediaType
 }
 
 // Describe returns the change to that content, with its SHA-256.
@@ -52,6 +56,9 @@ func (c *DescriptorChange) check() error {
 		if err := verify(c.Content, c.Digest, c.Size); err != nil {
 			return fmt.Errorf("%w: the content: %w", ErrEdit, err)
 		}
+	}
+	if !utf8.ValidString(string(c.MediaType)) {
+		return fmt.Errorf("%w: media type %s: %w", ErrEdit, quote(string(c.MediaType)), ErrEncoding)
 	}
 	return nil
 }
@@ -106,7 +113,7 @@ func EditManifest(raw []byte, edit ManifestEdit) ([]byte, []Change, error) {
 		return nil, nil, err
 	}
 	if m.Kind.IsIndex() {
-		return nil, nil, doc.root().fail(fmt.Errorf("%w: an %s is no image manifest", ErrWrongKind, m.Kind))
+		return nil, nil, doc.root().fail(fmt.Errorf("%w: %s is no image manifest", ErrWrongKind, m.Kind.withArticle()))
 	}
 	e := &editor{doc: doc}
 	err = e.root(func(root *objectEdit) error {
@@ -159,17 +166,28 @@ func (e *editor) editDescriptor(n node, old v1.Descriptor, d descriptorEdit) err
 	return oe.editMap(d.annotations, "annotations")
 }
 
+// replaceString makes the string that key names, which says was, say is.
+func (e *objectEdit) replaceString(key, was, is string) {
+	e.replaceText(key, was, is, encode(is))
+}
+
+// replaceText makes the value that key names, which says was, say is: text is
+// how it is spelled. A value that says so already keeps its spelling.
+func (e *objectEdit) replaceText(key, was, is, text string) {
+	if was != is {
+		e.set(e.find(key), verbatim(text))
+		e.changed(Replaced, e.object, key, was, is)
+	}
+}
+
 // editContent edits what a descriptor says of its content.
 func (e *objectEdit) editContent(old v1.Descriptor, c DescriptorChange) {
-	field := func(key, was, is, text string) {
-		if was != is {
-			e.set(e.find(key), verbatim(text))
-			e.changed(Replaced, e.object, key, was, is)
-		}
+	if c.MediaType != "" {
+		e.replaceString("mediaType", string(old.MediaType), string(c.MediaType))
 	}
 	digest, size := c.Digest.String(), strconv.FormatInt(c.Size, 10)
-	field("digest", old.Digest.String(), digest, encode(digest))
-	field("size", strconv.FormatInt(old.Size, 10), size, size)
+	e.replaceString("digest", old.Digest.String(), digest)
+	e.replaceText("size", strconv.FormatInt(old.Size, 10), size, size)
 
 	isSame := digest == old.Digest.String() && c.Size == old.Size
 	if old.Data == nil || isSame || bytes.Equal(old.Data, c.Content) {
@@ -181,6 +199,5 @@ func (e *objectEdit) editContent(old v1.Descriptor, c DescriptorChange) {
 		e.changed(Removed, e.object, "data", was, "")
 		return
 	}
-	is := base64.StdEncoding.EncodeToString(c.Content)
-	field("data", was, is, encode(is))
+	e.replaceString("data", was, base64.StdEncoding.EncodeToString(c.Content))
 }

@@ -3,7 +3,11 @@
 package image_test
 
 import (
+	"errors"
 	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
 	"github.com/cfs-label/cfs-label/image"
@@ -92,4 +96,51 @@ func ExampleLayerType() {
 	// Output:
 	// zstd false <nil>
 	// image: media type "application/vnd.oci.image.layer.v1.tar+gzip+encrypted": the layer is encrypted: decrypt the image first (skopeo copy --decryption-key KEY)
+}
+
+// An artifact without signatures needs no blob but the empty one, and is read
+// again as it was written.
+func ExampleArtifact() {
+	manifest := image.Describe([]byte("the image's manifest"))
+	written := image.Artifact{
+		Subject: v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: manifest.Digest, Size: manifest.Size},
+		Entries: []image.ArtifactEntry{
+			{Role: image.RoleMerged, Digest: fsverity.Sum(fsverity.SHA256, nil)},
+			{Role: image.RoleManifest, Digest: fsverity.Sum(fsverity.SHA256, manifest.Content)},
+		},
+	}
+	raw, blobs, err := written.Marshal()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, b := range blobs {
+		fmt.Printf("%s %s\n", b.Descriptor.MediaType, b.Content)
+	}
+	read, err := image.ParseArtifact(raw, func(v1.Descriptor) ([]byte, error) {
+		return nil, errors.New("there are no signatures")
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range read.Entries {
+		fmt.Println(image.AnnotationKey(e.Role, read.Algorithm()), e.Digest)
+	}
+	// Output:
+	// application/vnd.oci.empty.v1+json {}
+	// composefs.manifest.fsverity-sha256-12 08b61f63d07064b10b9a21f9b0b4df6c9d49045f9a89e0cf9e397e8a53dc2805
+	// composefs.merged.erofs.v1.fsverity-sha256-12 3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a1f1af95
+}
+
+func ExampleToOCI() {
+	list := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[]}`)
+	_, changes, err := image.ToOCI(list)
+	fmt.Println(err)
+	for _, c := range changes {
+		fmt.Println(c)
+	}
+	// Output:
+	// <nil>
+	// replaced mediaType: "application/vnd.docker.distribution.manifest.list.v2+json" by "application/vnd.oci.image.index.v1+json"
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // What can be wrong with a layer's media type; errors.Is finds them in what
@@ -65,6 +67,18 @@ var layerTypes = map[string]Layer{
 	"application/vnd.docker.image.rootfs.foreign.diff.tar":      {Compression: Uncompressed, Foreign: true},
 	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": {Compression: Gzip, Foreign: true},
 	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd": {Compression: Zstd, Foreign: true},
+}
+
+// ociLayerTypes holds the media type of OCI's for each of Docker's in
+// layerTypes: the same archive under another name.
+var ociLayerTypes = map[types.MediaType]types.MediaType{
+	"application/vnd.docker.image.rootfs.diff.tar":      "application/vnd.oci.image.layer.v1.tar",
+	"application/vnd.docker.image.rootfs.diff.tar.gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+	"application/vnd.docker.image.rootfs.diff.tar.zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+
+	"application/vnd.docker.image.rootfs.foreign.diff.tar":      "application/vnd.oci.image.layer.nondistributable.v1.tar",
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd": "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 }
 
 // LayerType returns what the media type of a layer's descriptor says. Its error

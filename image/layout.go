@@ -22,12 +22,8 @@ var compact = layout{sep: ",", colon: ":"}
 
 // layout returns how the object, which has members, is laid out.
 func (o object) layout() layout {
-	items := make([]span, len(o.members))
-	for i, m := range o.members {
-		items[i] = span{m.start, m.value.end}
-	}
 	last := o.members[len(o.members)-1].colon
-	return layoutOf(o.node, items, string(o.doc.raw[last.start:last.end]))
+	return layoutOf(o.node, o.items(), string(o.doc.raw[last.start:last.end]))
 }
 
 // layoutOf returns the layout of the container that holds the items, which are
@@ -54,11 +50,7 @@ func layoutOf(container node, items []span, colon string) layout {
 // layoutOfArray returns the layout of the array that holds the elements, which
 // are one or more.
 func layoutOfArray(array node, elements []node, colon string) layout {
-	items := make([]span, len(elements))
-	for i, e := range elements {
-		items[i] = e.span
-	}
-	return layoutOf(array, items, colon)
+	return layoutOf(array, spans(elements), colon)
 }
 
 // inlineSep returns the separator that goes with the colon on one line: who

@@ -55,6 +55,14 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
+// withArticle returns the kind in words, to be one of many.
+func (k Kind) withArticle() string {
+	if k.IsDocker() {
+		return "a " + k.String()
+	}
+	return "an " + k.String()
+}
+
 // IsIndex reports whether it lists manifests, and not layers.
 func (k Kind) IsIndex() bool { return k == OCIIndex || k == DockerList }
 
@@ -70,7 +78,8 @@ type Manifest struct {
 	Config v1.Descriptor
 	Layers []v1.Descriptor
 
-	// Of an index.
+	// Of an index. A digest may be of an algorithm that is not known here:
+	// whoever reads or edits such a child fails then.
 	Manifests []v1.Descriptor
 
 	Annotations  map[string]string
@@ -100,10 +109,10 @@ func parseManifest(raw []byte, mediaType types.MediaType) (*document, *Manifest,
 	m := &Manifest{Kind: r.kind(root, mediaType)}
 	if m.Kind.IsIndex() {
 		doc.name = "index"
-		m.Manifests = r.descriptors(r.list(root, "manifests"))
+		m.Manifests = r.descriptors(r.list(root, "manifests"), r.child)
 	} else {
 		m.Config = r.descriptor(r.required(root, "config"))
-		m.Layers = r.descriptors(r.list(root, "layers"))
+		m.Layers = r.descriptors(r.list(root, "layers"), r.descriptor)
 	}
 	m.Annotations = r.stringMap(root.get("annotations"))
 	m.ArtifactType = r.str(root, "artifactType")

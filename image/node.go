@@ -112,6 +112,24 @@ func (n node) object() (object, error) {
 	return o, nil
 }
 
+// items returns the range of each member, from its key to its value.
+func (o object) items() []span {
+	items := make([]span, len(o.members))
+	for i, m := range o.members {
+		items[i] = span{m.start, m.value.end}
+	}
+	return items
+}
+
+// spans returns the range of each node.
+func spans(nodes []node) []span {
+	items := make([]span, len(nodes))
+	for i, n := range nodes {
+		items[i] = n.span
+	}
+	return items
+}
+
 // find returns the number of the member with that key; -1 if there is none.
 func (o object) find(key string) int {
 	for i := range o.members {

@@ -5,6 +5,7 @@ package image
 import (
 	"encoding/base64"
 	"fmt"
+	"regexp"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -131,8 +132,43 @@ func (r *reader) digest(n node) v1.Hash {
 	return h
 }
 
+// anyDigest is digest for what may never be read: an algorithm that is not known
+// passes, as descriptor.md ("Digests") asks, if the text is a digest at all.
+func (r *reader) anyDigest(n node) v1.Hash {
+	if r.err != nil {
+		return v1.Hash{}
+	}
+	s, err := n.str()
+	if err != nil {
+		return keep(r, v1.Hash{}, err)
+	}
+	algorithm, encoded, _ := strings.Cut(s, ":")
+	if isKnown(algorithm) || !digestSyntax.MatchString(s) {
+		return r.digest(n)
+	}
+	return v1.Hash{Algorithm: algorithm, Hex: encoded}
+}
+
+// digestSyntax is the grammar of digests (OCI image spec, descriptor.md,
+// "Digests").
+var digestSyntax = regexp.MustCompile(`^[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$`)
+
+// isKnown reports whether content can be compared with a digest of the
+// algorithm.
+func isKnown(algorithm string) bool {
+	_, err := v1.Hasher(algorithm)
+	return err == nil
+}
+
 // descriptor returns the descriptor that n is (OCI image spec, descriptor.md).
-func (r *reader) descriptor(n node) v1.Descriptor {
+func (r *reader) descriptor(n node) v1.Descriptor { return r.describe(n, r.digest) }
+
+// child returns the descriptor of an index that n is. Its digest is as anyDigest
+// says.
+func (r *reader) child(n node) v1.Descriptor { return r.describe(n, r.anyDigest) }
+
+// describe returns the descriptor that n is, whose digest is what digest returns.
+func (r *reader) describe(n node, digest func(node) v1.Hash) v1.Descriptor {
 	if r.err != nil {
 		return v1.Descriptor{}
 	}
@@ -141,7 +177,7 @@ func (r *reader) descriptor(n node) v1.Descriptor {
 	r.required(o, "mediaType")
 	d := v1.Descriptor{
 		MediaType:    types.MediaType(r.str(o, "mediaType")),
-		Digest:       r.digest(r.required(o, "digest")),
+		Digest:       digest(r.required(o, "digest")),
 		Size:         r.size(o, "size"),
 		URLs:         r.strs(o, "urls"),
 		Annotations:  r.stringMap(o.get("annotations")),
@@ -152,11 +188,11 @@ func (r *reader) descriptor(n node) v1.Descriptor {
 	return d
 }
 
-// descriptors returns the descriptors of the array that n is.
-func (r *reader) descriptors(n node) []v1.Descriptor {
+// descriptors returns the descriptors of the array that n is, each read by one.
+func (r *reader) descriptors(n node, one func(node) v1.Descriptor) []v1.Descriptor {
 	var ds []v1.Descriptor
 	for _, e := range r.array(n) {
-		ds = append(ds, r.descriptor(e))
+		ds = append(ds, one(e))
 		if r.err != nil {
 			return nil
 		}
@@ -180,7 +216,7 @@ func (r *reader) platform(n node) *v1.Platform {
 }
 
 // data returns the content that the descriptor d, read from o, embeds; nil if
-// it embeds none.
+// it embeds none, or what cannot be compared with the digest.
 func (r *reader) data(o object, d v1.Descriptor) []byte {
 	text := r.str(o, "data")
 	if text == "" || r.err != nil {
@@ -189,6 +225,9 @@ func (r *reader) data(o object, d v1.Descriptor) []byte {
 	data, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		r.fail(o.get("data"), fmt.Errorf("%w: %w", ErrData, err))
+		return nil
+	}
+	if !isKnown(d.Digest.Algorithm) {
 		return nil
 	}
 	if err := verify(data, d.Digest, d.Size); err != nil {
