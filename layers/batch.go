@@ -5,6 +5,7 @@ package layers
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cfs-label/cfs-label/composefs/tree"
 	"github.com/cfs-label/cfs-label/layers/internal/tarscan"
@@ -45,7 +46,9 @@ type span struct{ off, len uint32 }
 // batchSize is how many entries travel together.
 const batchSize = 256
 
-// batch is a piece of a layer's list of entries.
+// batch is a piece of a layer's list of entries. Once it is in a queue, nobody
+// changes it: all the images that have the layer read the same batch. A tree
+// keeps nothing of it but xattrs, which are strings.
 type batch struct {
 	entries []entry
 	text    []byte
@@ -54,17 +57,27 @@ type batch struct {
 
 	waiting int // digests that are not ready
 	full    bool
+	users   atomic.Int32 // queues and folds that have it
+
+	cost   amount // of the entries
+	budget *budget
 }
 
 var batches = sync.Pool{New: func() any { return &batch{entries: make([]entry, 0, batchSize)} }}
 
-func newBatch() *batch {
+func newBatch(from *budget) *batch {
 	b, _ := batches.Get().(*batch) // there is nothing else in it
+	b.budget = from
 	return b
 }
 
-// release gives the batch's memory back.
+// release gives the batch's memory back, to the budget too, when its last user
+// is done with it, or when it never had one.
 func (b *batch) release() {
+	if b.users.Add(-1) > 0 {
+		return
+	}
+	b.budget.give(b.cost)
 	*b = batch{entries: b.entries[:0], text: b.text[:0], sums: b.sums[:0], xattrs: b.xattrs[:0]}
 	batches.Put(b)
 }
@@ -89,12 +102,13 @@ func (b *batch) meta(t *tree.Tree, e *entry) tree.Meta {
 	return m
 }
 
-// queue holds a layer's batches until its turn comes. It has no bound, so that
-// no layer waits for another; the entries of an image are bounded as a whole.
+// queue holds a layer's batches until its turn in an image comes. It has no
+// bound of its own; budget bounds them together.
 type queue struct {
 	mu     sync.Mutex
 	items  []*batch
 	closed bool
+	err    error         // why nothing is wanted any more
 	ready  chan struct{} // has room for one: something has changed
 }
 
@@ -102,8 +116,28 @@ func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
 
 func (q *queue) push(b *batch) {
 	q.mu.Lock()
-	q.items = append(q.items, b)
+	dropped := q.err != nil
+	if !dropped {
+		q.items = append(q.items, b)
+	}
 	q.mu.Unlock()
+	if dropped {
+		b.release()
+		return
+	}
+	q.wake()
+}
+
+// drop forgets what is in the queue and what is still to come; pop then returns
+// the error.
+func (q *queue) drop(err error) {
+	q.mu.Lock()
+	items := q.items
+	q.items, q.err = nil, err
+	q.mu.Unlock()
+	for _, b := range items {
+		b.release()
+	}
 	q.wake()
 }
 
@@ -125,6 +159,9 @@ func (q *queue) wake() {
 // pop returns the next batch, or nil when there is none to come.
 func (q *queue) pop(ctx context.Context) (*batch, error) {
 	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		q.mu.Lock()
 		if len(q.items) > 0 {
 			b := q.items[0]
@@ -133,15 +170,14 @@ func (q *queue) pop(ctx context.Context) (*batch, error) {
 			q.mu.Unlock()
 			return b, nil
 		}
-		closed := q.closed
+		closed, err := q.closed, q.err
 		q.mu.Unlock()
-		if closed {
-			return nil, nil
+		if closed || err != nil {
+			return nil, err
 		}
 		select {
 		case <-q.ready:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
 		}
 	}
 }

@@ -141,13 +141,13 @@ func TestProgress(t *testing.T) {
 
 // TestJobs: no more layers are open at once than Jobs says.
 func TestJobs(t *testing.T) {
-	base := archive(t, "dir usr/")
 	for _, jobs := range []int{1, 3} {
 		var mu sync.Mutex
 		open, most := 0, 0
 		var list []layers.Layer
-		for range 12 {
-			l := plainLayer(base)
+		for i := range 12 {
+			tar := archive(t, "dir usr/", fmt.Sprintf("dir usr/%d", i))
+			l := plainLayer(tar)
 			l.Open = func(context.Context) (io.ReadCloser, error) {
 				mu.Lock()
 				open++
@@ -157,7 +157,7 @@ func TestJobs(t *testing.T) {
 				return struct {
 					io.Reader
 					io.Closer
-				}{bytes.NewReader(base), closer(func() {
+				}{bytes.NewReader(tar), closer(func() {
 					mu.Lock()
 					defer mu.Unlock()
 					open--

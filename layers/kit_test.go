@@ -107,6 +107,11 @@ func dumps(ctx context.Context, list []layers.Layer, o layers.Options) (merged, 
 	if err != nil {
 		return "", "", err
 	}
+	return dumpsOf(t)
+}
+
+// dumpsOf returns the dump of a tree, and what the transform makes of it.
+func dumpsOf(t *tree.Tree) (merged, final string, err error) {
 	if merged, t, err = dump(t); err != nil {
 		return "", "", err
 	}

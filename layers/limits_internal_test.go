@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
+	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 // layerOf makes a plain layer.
@@ -47,11 +48,18 @@ func layerOf(t *testing.T, headers ...tar.Header) Layer {
 // flattenWithin flattens with other limits than the usual.
 func flattenWithin(t *testing.T, l limits, list ...Layer) error {
 	t.Helper()
+	return flattenAllWithin(t, l, [][]Layer{list}, 1)
+}
+
+// flattenAllWithin does so for several images, and returns an error of the whole
+// or of an image.
+func flattenAllWithin(t *testing.T, l limits, images [][]Layer, jobs int) error {
+	t.Helper()
 	old := defaultLimits
 	defaultLimits = l
 	defer func() { defaultLimits = old }()
-	_, err := Flatten(t.Context(), list, Options{Algorithms: []fsverity.Algorithm{fsverity.SHA256}})
-	return err
+	o := Options{Algorithms: []fsverity.Algorithm{fsverity.SHA256}, Jobs: jobs}
+	return FlattenAll(t.Context(), images, o, func(_ int, _ *tree.Tree, err error) error { return err })
 }
 
 // TestLimits: entries, and bytes of names, targets, attributes and inline
@@ -81,7 +89,8 @@ func TestLimits(t *testing.T) {
 		{"inline content", limits{lots, 65, lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 64})}},
 		{"not other content", limits{lots, 1, lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 100_000})}},
 		{"attributes, though they be empty", limits{lots, 1 + 100*(2+xattrOverhead), lots}, []Layer{layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", PAXRecords: many})}},
-		{"archives", limits{lots, lots, 2 * 1536}, []Layer{layerOf(t, files[0]), layerOf(t, files[0])}},
+		{"archives", limits{lots, lots, 2 * 1536}, []Layer{layerOf(t, files[0]), layerOf(t, files[1])}},
+		{"archives that are there twice, once", limits{lots, lots, 1536}, []Layer{layerOf(t, files[0]), layerOf(t, files[0])}},
 	} {
 		if err := flattenWithin(t, c.exact, c.list...); err != nil {
 			t.Errorf("%s: %v within the limits", c.rule, err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,48 +16,17 @@ import (
 	"github.com/cfs-label/cfs-label/layers/internal/tarscan"
 )
 
-// limits bound an image, so that a hostile one cannot use up memory or keep a
-// machine busy for days: a few bytes of zstd can stand for a hundred thousand.
-type limits struct {
-	entries int64
-	text    int64 // bytes of names, link targets, xattrs and inline content
-	content int64 // bytes of the layers' archives
-}
-
-// defaultLimits are about ten times what the largest images have.
-var defaultLimits = limits{entries: 16 << 20, text: 2 << 30, content: 1 << 40}
-
-// xattrOverhead is what an attribute takes up besides its name and value, in
-// bytes: the headers of two strings.
-const xattrOverhead = 32
-
-// budget is what the layers of an image have used of its limits.
-type budget struct {
-	limits
-	usedEntries, usedText, usedContent atomic.Int64
-}
-
-func (b *budget) take(text int) error {
-	if b.usedEntries.Add(1) > b.entries || b.usedText.Add(int64(text)) > b.text {
-		return fmt.Errorf("%w: over %d entries, or %d bytes of names", ErrTooMany, b.entries, b.text)
-	}
-	return nil
-}
-
-func (b *budget) takeContent(n int) error {
-	if b.usedContent.Add(int64(n)) > b.content {
-		return fmt.Errorf("%w: over %d bytes of archives", ErrTooMany, b.content)
-	}
-	return nil
-}
-
 // readLayer reads the layer to its end, checks it, and puts its entries into
-// the queue.
+// the queues of its uses.
 func (r *run) readLayer(ctx context.Context, i int) error {
-	layer := &r.layers[i]
+	layer := &r.layers[i].Layer
 	diffHash, err := newHash(layer.DiffID)
 	if err != nil {
-		return r.place(i, err)
+		return err
+	}
+	var queues []*queue
+	for _, u := range r.layers[i].Uses {
+		queues = append(queues, r.queue(u))
 	}
 	in := newStream(layer, r.slots, func(n int) { r.progress(i, n) })
 	toHash := make(chan *chunk, decodeBuffers)
@@ -72,38 +40,25 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 		diffID = hashChunks(toHash, diffHash)
 		return nil
 	})
-	// What is wrong with the archive counts only once the blob is known to be
-	// what its digest says: otherwise that is why.
+	// What is wrong with the archive counts only once the layer is known to be
+	// what its digests say: otherwise that is why.
 	var archiveErr error
 	g.Go(func() error {
-		archiveErr = scan(toScan, newEntryReader(r.algorithms, r.queues[i], &r.budget))
+		entries := newEntryReader(r.algorithms, queues, r.budget)
+		archiveErr = scan(running, toScan, entries, r.layers[i].Uses[0].Image)
+		entries.abandon()
 		if errors.Is(archiveErr, ErrTooMany) {
 			return archiveErr // at once: going on is what it wants
 		}
 		return nil
 	})
-	err = g.Wait()
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return context.Cause(ctx) // it was called off
-	case err != nil:
-		return r.place(i, err)
-	case archiveErr != nil:
-		return r.place(i, archiveErr)
-	case diffID != layer.DiffID.Hex:
-		return r.place(i, fmt.Errorf("%w: its diff ID is %s:%s, the config says %s", ErrDiffID, layer.DiffID.Algorithm, diffID, layer.DiffID))
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	r.queues[i].close()
-	return nil
-}
-
-// place says which layer an error is of.
-func (r *run) place(i int, err error) error {
-	e := &Error{Layer: i, Layers: len(r.layers), Digest: r.layers[i].Digest.String(), Err: err}
-	if entry, ok := errors.AsType[*entryError](err); ok {
-		e.Path, e.Err = entry.path, entry.err
+	if diffID != layer.DiffID.Hex {
+		return fmt.Errorf("%w: its diff ID is %s:%s, the config says %s", ErrDiffID, layer.DiffID.Algorithm, diffID, layer.DiffID)
 	}
-	return e
+	return archiveErr
 }
 
 func hashChunks(in <-chan *chunk, h hash.Hash) string {
@@ -116,8 +71,8 @@ func hashChunks(in <-chan *chunk, h hash.Hash) string {
 
 // scan reads the archive. It takes all chunks though there be an error in the
 // first, for the rest of the stream is to be checked, too; but not of an image
-// that is too large.
-func scan(in <-chan *chunk, r *entryReader) error {
+// that is too large. It waits where the first image that has the layer has to.
+func scan(ctx context.Context, in <-chan *chunk, r *entryReader, image int) error {
 	s := tarscan.New(r)
 	for c := range in {
 		err := r.budget.takeContent(len(c.data))
@@ -126,6 +81,9 @@ func scan(in <-chan *chunk, r *entryReader) error {
 		}
 		c.done()
 		if errors.Is(err, ErrTooMany) {
+			return err
+		}
+		if err := r.settle(ctx, image); err != nil {
 			return err
 		}
 	}
@@ -138,10 +96,12 @@ func scan(in <-chan *chunk, r *entryReader) error {
 
 // entryReader makes entries of what the scanner finds.
 type entryReader struct {
-	queue  *queue
+	queues []*queue
 	budget *budget
 	verity *fsverity.Batch
 	stride int // bytes of one file's digests
+
+	unsettled amount // of the entries, what the budget does not know of yet
 
 	open []*batch // those that are not in the queue yet, oldest first
 	base int      // entry number of the first of them
@@ -151,8 +111,8 @@ type entryReader struct {
 	lastPath []byte
 }
 
-func newEntryReader(algs []fsverity.Algorithm, q *queue, b *budget) *entryReader {
-	r := &entryReader{queue: q, budget: b}
+func newEntryReader(algs []fsverity.Algorithm, queues []*queue, b *budget) *entryReader {
+	r := &entryReader{queues: queues, budget: b}
 	for _, alg := range algs {
 		r.stride += alg.Size()
 	}
@@ -208,11 +168,9 @@ func (r *entryReader) Entry(e *tarscan.Entry) error {
 	for _, x := range e.Xattrs {
 		text += xattrOverhead + len(x.Name) + len(x.Value)
 	}
-	if err := r.budget.take(text); err != nil {
-		return err
-	}
-
 	b := r.batch()
+	b.cost.add(amount{1, int64(text)})
+	r.unsettled.add(amount{1, int64(text)})
 	n := entry{
 		kind: kind,
 		mode: e.Mode, uid: e.UID, gid: e.GID, mtimeSec: e.MtimeSec, mtimeNsec: e.MtimeNsec,
@@ -256,7 +214,7 @@ func rdev(major, minor uint32) uint64 {
 // batch returns the batch for the next entry.
 func (r *entryReader) batch() *batch {
 	if len(r.open) == 0 || r.open[len(r.open)-1].full {
-		r.open = append(r.open, newBatch())
+		r.open = append(r.open, newBatch(r.budget))
 	}
 	return r.open[len(r.open)-1]
 }
@@ -294,20 +252,39 @@ func (r *entryReader) setSums(file int, sums []byte) {
 	b.waiting--
 }
 
-// publish puts the batches into the queue that have all their digests.
+// publish puts the batches into the queues that have all their digests.
 func (r *entryReader) publish() {
 	for len(r.open) > 0 && r.open[0].full && r.open[0].waiting == 0 {
-		r.queue.push(r.open[0])
+		r.open[0].users.Store(int32(len(r.queues)))
+		for _, q := range r.queues {
+			q.push(r.open[0])
+		}
 		r.open = r.open[1:]
 		r.base += batchSize
 	}
 }
 
-// finish puts what is left into the queue.
+// finish puts what is left into the queues.
 func (r *entryReader) finish() {
 	r.verity.Flush()
 	for _, b := range r.open {
 		b.full = true
 	}
 	r.publish()
+}
+
+// settle tells the budget of the entries since the last time. There are few: a
+// piece of the archive holds no more.
+func (r *entryReader) settle(ctx context.Context, image int) error {
+	a := r.unsettled
+	r.unsettled = amount{}
+	return r.budget.take(ctx, image, a, len(r.queues))
+}
+
+// abandon drops what is in no queue, and will not be.
+func (r *entryReader) abandon() {
+	for _, b := range r.open {
+		b.release()
+	}
+	r.open = nil
 }
