@@ -5,6 +5,7 @@ package cfslabel_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -61,8 +62,7 @@ func TestLabelTagMoved(t *testing.T) {
 // TestLabelPushFails: whatever the registry refuses, the tag stays.
 func TestLabelPushFails(t *testing.T) {
 	for name, refused := range map[string]struct{ method, part string }{
-		"upload of the config":     {http.MethodPatch, "/blobs/uploads/"},
-		"commit of the config":     {http.MethodPut, "/blobs/uploads/"},
+		"the config":               {http.MethodPut, "/blobs/uploads/"},
 		"the manifest, its digest": {http.MethodPut, "/manifests/sha256:"},
 		"the tag":                  {http.MethodPut, "/manifests/v1"},
 	} {
@@ -152,7 +152,7 @@ func TestLabelCancel(t *testing.T) {
 	for name, at := range map[string]func(*http.Request) bool{
 		"while the layers are read": readsLayer,
 		"while the config is pushed": func(req *http.Request) bool {
-			return req.Method == http.MethodPatch
+			return req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/blobs/uploads/")
 		},
 		"while the manifest is pushed": func(req *http.Request) bool {
 			return req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/manifests/sha256:")
@@ -166,7 +166,9 @@ func TestLabelCancel(t *testing.T) {
 			s.intercept = func(_ http.ResponseWriter, req *http.Request) bool {
 				if at(req) {
 					cancel()
-					panic(http.ErrAbortHandler) // no answer
+					_, _ = io.Copy(io.Discard, req.Body)
+					<-req.Context().Done()      // the client has gone,
+					panic(http.ErrAbortHandler) // without an answer
 				}
 				return false
 			}

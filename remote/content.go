@@ -143,7 +143,7 @@ func mediaType(contentType string, raw []byte) (types.MediaType, error) {
 	switch {
 	case isManifestType(said):
 		if body.MediaType != "" && body.MediaType != said {
-			return "", kinded(ErrContent, fmt.Errorf("it came as %s but says of itself that it is %s", said, body.MediaType))
+			return "", kinded(ErrContent, fmt.Errorf("it came as %s but says of itself that it is %q", said, body.MediaType))
 		}
 		return said, nil
 	case body.MediaType != "":

@@ -3,12 +3,17 @@
 package remote
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -110,17 +115,60 @@ func (r *registry) fail(a asked, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	e := newError(r.Name(), a.String(), withoutQuery(err))
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	if untrusted || errors.Is(err, http.ErrSchemeMismatch) {
-		e.Hint = "if this registry is known to have no valid certificate, allow it with --insecure"
+	e := newError(r.Name(), a.String(), r.shown(err))
+	if e.Hint = r.connectionHint(err); e.Hint != "" {
 		return e
 	}
-	if answer, ok := errors.AsType[*transport.Error](err); ok {
-		e.Err = answer
+	answer, ok := errors.AsType[*transport.Error](err)
+	if ok && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		if answer.StatusCode == http.StatusBadRequest && !r.plain && strings.Contains(answer.Error(), "HTTPS") {
+			return e // it was asked in http because https had failed, which is the news
+		}
+		e.Err = &answerError{answer: answer}
+		if more, ok := errors.AsType[*answerError](err); ok {
+			e.Err = more
+		}
+		if s, ok := errors.AsType[*streamError](err); ok {
+			e.Err = s
+		}
 		r.explain(e, a, answer)
 	}
 	return e
+}
+
+// connectionHint says what can be done about a connection that did not come
+// about.
+func (r *registry) connectionHint(err error) string {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "name the file of the authority that vouches for this registry with --ca-file, or allow any certificate with --insecure"
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) && r.repo.Scheme() == "https" {
+		return "if this registry is known to speak http only, allow it with --plain-http"
+	}
+	if wantsCertificate(err) {
+		return certificateHint
+	}
+	return ""
+}
+
+const certificateHint = "the registry may want a client certificate, or another one: name it with --client-cert and --client-key"
+
+// wantsCertificate reports whether a connection failed as it does with a server
+// that is not shown the certificate it wants.
+func wantsCertificate(err error) bool {
+	// A client of TLS 1.3 may be writing its first request when it is refused.
+	if strings.Contains(err.Error(), "/v2/: ") &&
+		(errors.Is(err, syscall.EPIPE) || strings.Contains(err.Error(), "http2: client conn could not be established")) {
+		return true
+	}
+	refused, ok := errors.AsType[*net.OpError](err)
+	if !ok || refused.Op != "remote error" {
+		return false
+	}
+	// What a TLS server says has no type. Before TLS 1.3 there was no alert for
+	// a certificate that is not there.
+	return slices.ContainsFunc([]string{"certificate required", "bad certificate", "unknown certificate", "handshake failure"},
+		func(alert string) bool { return strings.Contains(refused.Error(), alert) })
 }
 
 // explain maps what a registry answered to the kinds of errors and says what
@@ -131,9 +179,17 @@ func (r *registry) explain(e *Error, a asked, answer *transport.Error) {
 		e.Kind, e.Hint = ErrUnauthorized, r.loginHint(a.write || a.what == anUpload)
 	case http.StatusNotFound:
 		e.Kind = ErrNotFound
-		e.Err = fmt.Errorf("%s (%w)", missing(a, answer), answer)
+		e.Err = fmt.Errorf("%s (%w)", missing(a, answer), e.Err)
 	case http.StatusTooManyRequests:
 		e.Hint = "the registry limits how often it is asked: wait, or log in for a higher limit"
+	case http.StatusBadRequest:
+		text := answer.Error()
+		switch {
+		case r.plain && strings.Contains(text, "HTTPS"): // as Go and nginx say it
+			e.Hint = "if this registry speaks https, leave out --plain-http"
+		case strings.Contains(text, "SSL certificate"): // nginx
+			e.Hint = certificateHint
+		}
 	}
 }
 
@@ -183,17 +239,53 @@ func (r *registry) loginHint(write bool) string {
 	return fmt.Sprintf("the credentials for %s are wrong, expired or may not %s this repository: %s", host, right, login)
 }
 
-// withoutQuery removes the query from the URL in an error of net/http: storage
-// behind a redirect has its secrets there.
-func withoutQuery(err error) error {
-	ue, ok := errors.AsType[*url.Error](err)
-	if !ok {
+// shown removes from an error what is not to be shown: of an address in one of
+// net/http the query, where storage behind a redirect has its secrets, and what
+// brief leaves out.
+func (r *registry) shown(err error) error {
+	text := err.Error()
+	// A request that had to log in again has the error of another inside.
+	for inner := err; ; {
+		ue, ok := errors.AsType[*url.Error](inner)
+		if !ok {
+			break
+		}
+		inner = ue.Err
+		shown := "an address"
+		if u, perr := url.Parse(ue.URL); perr == nil {
+			u.RawQuery, u.User = "", nil
+			if r.plain && isHost(u, r.repo.RegistryStr()) {
+				u.Scheme = "http" // what the library asked for in https was not sent so
+			}
+			shown = u.String()
+		}
+		text = strings.NewReplacer(strconv.Quote(ue.URL), shown, ue.URL, shown).Replace(text)
+	}
+	if text = brief(text); text == err.Error() {
 		return err
 	}
-	u, perr := url.Parse(ue.URL)
-	if perr != nil {
-		return fmt.Errorf("%s: %w", ue.Op, ue.Err)
-	}
-	u.RawQuery, u.User = "", nil
-	return fmt.Errorf("%s %s: %w", ue.Op, u, withoutQuery(ue.Err))
+	return &shownError{text: text, err: err}
 }
+
+// maxErrorText is how much of an error is shown that a registry may have a hand
+// in, in bytes.
+const maxErrorText = 2000
+
+// brief returns a text without what could do something to a terminal, in one line
+// that can be read.
+func brief(text string) string {
+	text = printable(text)
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	return text
+}
+
+// shownError is an error whose text is not to be shown as it is.
+type shownError struct {
+	text string
+	err  error
+}
+
+func (e *shownError) Error() string { return e.text }
+func (e *shownError) Unwrap() error { return e.err }

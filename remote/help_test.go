@@ -14,9 +14,11 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -95,21 +97,36 @@ func newRegistry() http.Handler {
 	return registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 }
 
-// serve starts a server and returns its host and port.
+// serve starts a server and returns its host and port. At the end it waits for
+// the handlers, but not as httptest does for the connections: net/http keeps one
+// open for half a second whose request was not read to the end.
 func serve(t *testing.T, h http.Handler) string {
 	t.Helper()
-	srv := httptest.NewUnstartedServer(h)
+	var running sync.RWMutex
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		running.RLock()
+		defer running.RUnlock()
+		h.ServeHTTP(w, req)
+	}))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.Start()
-	t.Cleanup(srv.Close)
+	t.Cleanup(func() {
+		_ = srv.Config.Close()
+		running.Lock()
+		defer running.Unlock()
+	})
 	return strings.TrimPrefix(srv.URL, "http://")
 }
 
-// open opens a reference without the credentials of whoever runs the tests.
+// open opens a reference without the credentials of whoever runs the tests, and
+// without their patience.
 func open(t *testing.T, ref string, o remote.Options) *remote.Ref {
 	t.Helper()
-	if o.Keychain == nil {
+	if o.Keychain == nil && o.AuthFile == "" {
 		o.Keychain = anonymous
+	}
+	if o.RetryPause == 0 {
+		o.RetryPause = time.Millisecond
 	}
 	r, err := remote.Open(t.Context(), ref, o)
 	if err != nil {
@@ -162,13 +179,17 @@ func wantTexts(t *testing.T, err error, texts ...string) {
 // editor is an IndexEditor that marshals the index anew.
 type editor struct{}
 
-func (editor) SetTag(index []byte, tag string, d v1.Descriptor) ([]byte, error) {
-	var file struct {
-		SchemaVersion int                        `json:"schemaVersion"`
-		Manifests     []v1.Descriptor            `json:"manifests"`
-		Unknown       map[string]json.RawMessage `json:"unknown,omitempty"`
-	}
-	if err := json.Unmarshal(index, &file); err != nil {
+// index is an index as the editor knows it.
+type index struct {
+	SchemaVersion int                        `json:"schemaVersion"`
+	MediaType     types.MediaType            `json:"mediaType,omitempty"`
+	Manifests     []v1.Descriptor            `json:"manifests"`
+	Unknown       map[string]json.RawMessage `json:"unknown,omitempty"`
+}
+
+func (editor) SetTag(raw []byte, tag string, d v1.Descriptor) ([]byte, error) {
+	var file index
+	if err := json.Unmarshal(raw, &file); err != nil {
 		return nil, err
 	}
 	if tag != "" {
@@ -180,6 +201,20 @@ func (editor) SetTag(index []byte, tag string, d v1.Descriptor) ([]byte, error) 
 			return json.Marshal(file)
 		}
 	}
+	file.Manifests = append(file.Manifests, d)
+	return json.Marshal(file)
+}
+
+func (editor) SetReferrer(raw []byte, d v1.Descriptor, gone []v1.Hash) ([]byte, error) {
+	file := index{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &file); err != nil {
+			return nil, err
+		}
+	}
+	file.Manifests = slices.DeleteFunc(file.Manifests, func(m v1.Descriptor) bool {
+		return m.Digest == d.Digest || slices.Contains(gone, m.Digest)
+	})
 	file.Manifests = append(file.Manifests, d)
 	return json.Marshal(file)
 }

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,9 +30,10 @@ const (
 // maxTagsNamed is how many tags an error lists.
 const maxTagsNamed = 20
 
-// layout is an OCI layout.
+// layout is an OCI layout, wherever its files are.
 type layout struct {
-	dir    string // as the user wrote it
+	name   string // oci:DIR and the like, as the user wrote it
+	files  storage
 	editor IndexEditor
 }
 
@@ -43,14 +42,17 @@ func openLayout(ctx context.Context, ref, rest string, o Options) (*Ref, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &layout{dir: dir, editor: o.Layout}
+	l := &layout{name: layoutPrefix + dir, files: &directory{dir: dir}, editor: o.Layout}
 	if err := l.checkVersion(ctx); err != nil {
-		return nil, l.fail("open", err)
+		return nil, l.fail(opOpen, err)
 	}
 	return &Ref{Repo: l, Tag: tag, Digest: digest, text: ref}, nil
 }
 
-func (l *layout) Name() string { return layoutPrefix + l.dir }
+func (l *layout) Name() string { return l.name }
+
+// opOpen is what is asked for in the errors of Open.
+const opOpen = "open"
 
 // fail returns the error for what a layout did not do.
 func (l *layout) fail(op string, err error) error {
@@ -71,7 +73,7 @@ func (l *layout) checkVersion(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b, err := readFile(filepath.Join(l.dir, layoutFile), MaxManifest)
+	b, err := readStored(l.files, layoutFile, MaxManifest)
 	if err != nil {
 		return fmt.Errorf("this is no OCI layout: %w", err)
 	}
@@ -89,10 +91,30 @@ func (l *layout) checkVersion(ctx context.Context) error {
 
 // entry is an entry of index.json, as much of it as is needed to find it.
 type entry struct {
-	MediaType   types.MediaType   `json:"mediaType"`
-	Digest      string            `json:"digest"`
-	Size        int64             `json:"size"` // in bytes
-	Annotations map[string]string `json:"annotations"`
+	MediaType    types.MediaType   `json:"mediaType"`
+	Digest       string            `json:"digest"`
+	Size         int64             `json:"size"` // in bytes
+	ArtifactType string            `json:"artifactType"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+// mayBeManifest reports whether the entry can be one of a manifest or index:
+// anything else may be listed, too (image-layout.md, "index.json file").
+func (e entry) mayBeManifest() bool { return e.MediaType == "" || isManifestType(e.MediaType) }
+
+// isImage reports whether the entry does not say that it is no image. An image
+// may have its config's media type for an artifactType.
+func (e entry) isImage() bool {
+	return e.mayBeManifest() && (e.ArtifactType == "" ||
+		e.ArtifactType == string(types.OCIConfigJSON) || e.ArtifactType == string(types.DockerConfigJSON))
+}
+
+// hasKnownDigest reports whether the digest's algorithm is one that is known.
+// Others are allowed (descriptor.md, "Digests"), but nothing can be read by them.
+func (e entry) hasKnownDigest() bool {
+	algorithm, _, _ := strings.Cut(e.Digest, ":")
+	_, err := v1.Hasher(algorithm)
+	return err == nil
 }
 
 func (e entry) descriptor() (v1.Descriptor, error) {
@@ -104,7 +126,7 @@ func (e entry) descriptor() (v1.Descriptor, error) {
 }
 
 func (l *layout) readIndex() (raw []byte, entries []entry, err error) {
-	raw, err = readFile(filepath.Join(l.dir, indexFile), MaxManifest)
+	raw, err = readStored(l.files, indexFile, MaxManifest)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,17 +144,11 @@ func parseIndex(raw []byte) ([]entry, error) {
 	return index.Manifests, nil
 }
 
-// find returns the entry with the tag, or the only one if tag is "". Entries
+// find returns the entry with the tag, or the only image if tag is "". Entries
 // with one tag must be about one thing.
 func find(entries []entry, tag string) (entry, error) {
 	if tag == "" {
-		if len(entries) == 1 {
-			return entries[0], nil
-		}
-		if len(entries) == 0 {
-			return entry{}, kinded(ErrNotFound, errors.New("the layout is empty"))
-		}
-		return entry{}, kinded(ErrReference, fmt.Errorf("the layout has %d images: say which one, as in oci:DIR:TAG (%s)", len(entries), tagsOf(entries)))
+		return findOnly(entries)
 	}
 	var found []entry
 	for _, e := range entries {
@@ -145,10 +161,37 @@ func find(entries []entry, tag string) (entry, error) {
 	}
 	for _, e := range found[1:] {
 		if e.Digest != found[0].Digest {
-			return entry{}, kinded(ErrContent, fmt.Errorf("the tag is there %d times with different digests: ask for oci:DIR@DIGEST", len(found)))
+			return entry{}, kinded(ErrContent, fmt.Errorf("the tag is there %d times with different digests: ask for one of them by its digest, as in oci:DIR@DIGEST", len(found)))
 		}
 	}
 	return found[0], nil
+}
+
+func findOnly(entries []entry) (entry, error) {
+	images := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return !e.isImage() })
+	switch {
+	case len(images) == 1:
+		return images[0], nil
+	case len(entries) == 0:
+		return entry{}, kinded(ErrNotFound, errors.New("the layout is empty"))
+	case len(images) == 0:
+		return entry{}, kinded(ErrNotFound, errors.New("the layout has no images but only artifacts and other files, which are not taken for one unless they are named"))
+	}
+	return entry{}, kinded(ErrReference, fmt.Errorf("the layout has %d images: say which one, as in oci:DIR:TAG or oci:DIR@DIGEST, and likewise for oci-archive:FILE (there are: %s)", len(images), listed(namesOfEntries(images))))
+}
+
+// namesOfEntries returns for each entry by what it can be asked for: its tag, or
+// its digest if it has none.
+func namesOfEntries(entries []entry) []string {
+	var names []string
+	for _, e := range entries {
+		if tag := e.Annotations[refName]; tag != "" {
+			names = append(names, tag)
+		} else {
+			names = append(names, "@"+e.Digest)
+		}
+	}
+	return names
 }
 
 // tagsOf lists the tags for an error.
@@ -159,17 +202,22 @@ func tagsOf(entries []entry) string {
 			tags = append(tags, tag)
 		}
 	}
-	slices.Sort(tags)
-	tags = slices.Compact(tags)
 	if len(tags) == 0 {
 		return "it has no tags"
 	}
+	return "there are: " + listed(tags)
+}
+
+// listed names each of the names once, but not all of many.
+func listed(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
 	more := ""
-	if len(tags) > maxTagsNamed {
-		more = fmt.Sprintf(" and %d more", len(tags)-maxTagsNamed)
-		tags = tags[:maxTagsNamed]
+	if len(names) > maxTagsNamed {
+		more = fmt.Sprintf(" and %d more", len(names)-maxTagsNamed)
+		names = names[:maxTagsNamed]
 	}
-	return "there are: " + strings.Join(tags, ", ") + more
+	return strings.Join(names, ", ") + more
 }
 
 func (l *layout) Resolve(ctx context.Context, tag, digest string) (v1.Descriptor, []byte, error) {
@@ -218,7 +266,7 @@ func (l *layout) resolveDigest(entries []entry, digest string) (v1.Descriptor, [
 	if err != nil {
 		return v1.Descriptor{}, nil, kinded(ErrReference, err)
 	}
-	raw, err := readFile(l.blobPath(h), MaxManifest)
+	raw, err := readStored(l.files, blobName(h), MaxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return v1.Descriptor{}, nil, fmt.Errorf("no such manifest: %w", err)
 	}
@@ -286,11 +334,11 @@ func (l *layout) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, erro
 }
 
 // openBlob opens the file of d, which must be as long as d says.
-func (l *layout) openBlob(d v1.Descriptor) (*os.File, error) {
+func (l *layout) openBlob(d v1.Descriptor) (io.ReadCloser, error) {
 	if err := wellFormed(d.Digest); err != nil {
 		return nil, err
 	}
-	f, size, err := openFile(l.blobPath(d.Digest))
+	f, size, err := l.files.open(blobName(d.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the layout does not have it: %w", err)
 	}
@@ -304,7 +352,7 @@ func (l *layout) openBlob(d v1.Descriptor) (*os.File, error) {
 	return f, nil
 }
 
-// blobPath returns the file of a digest, which must be well-formed.
-func (l *layout) blobPath(h v1.Hash) string {
-	return filepath.Join(l.dir, blobsDir, h.Algorithm, h.Hex)
+// blobName returns the name of a digest's file; the digest must be well-formed.
+func blobName(h v1.Hash) string {
+	return blobsDir + "/" + h.Algorithm + "/" + h.Hex
 }

@@ -262,7 +262,7 @@ func TestLayoutTraversal(t *testing.T) {
 		}
 	}
 	writeFile(t, filepath.Join(dir, "index.json"),
-		`{"manifests":[{"mediaType":"x","digest":"sha256:../../../secret","size":6}]}`)
+		`{"manifests":[{"mediaType":"","digest":"sha256:../../../secret","size":6}]}`)
 	_, _, err := repo.Resolve(t.Context(), "", "")
 	wantContentError(t, "Resolve", err)
 }
@@ -329,6 +329,10 @@ func TestLayoutReadOnly(t *testing.T) {
 
 // badEditor forgets the edit, or makes nonsense of it.
 type badEditor string
+
+func (e badEditor) SetReferrer([]byte, v1.Descriptor, []v1.Hash) ([]byte, error) {
+	return []byte(e), nil
+}
 
 func (e badEditor) SetTag([]byte, string, v1.Descriptor) ([]byte, error) { return []byte(e), nil }
 

@@ -7,33 +7,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Permissions of what is created in a layout, before the umask.
-const (
-	filePerm = 0o666
-	dirPerm  = 0o777
-)
-
-// CheckPush creates a file in the layout and removes it again.
+// CheckPush creates a file where the layout is and removes it again.
 func (l *layout) CheckPush(ctx context.Context) error {
-	const op = "ask for permission to write"
-	if err := ctx.Err(); err != nil {
-		return l.fail(op, err)
+	err := ctx.Err()
+	if err == nil && l.editor == nil {
+		err = errNoEditor
 	}
-	if l.editor == nil {
-		return l.fail(op, errNoEditor)
+	if err == nil {
+		err = l.files.checkWrite()
 	}
-	f, err := createTemp(l.dir, filePerm)
-	if err != nil {
-		return l.fail(op, err)
-	}
-	_ = f.Close()
-	return l.fail(op, os.Remove(f.Name()))
+	return l.fail("ask for permission to write", err)
 }
 
 var errNoEditor = errors.New("there is no editor for index.json: set Options.Layout")
@@ -67,32 +55,33 @@ func (l *layout) write(ctx context.Context, d v1.Descriptor, b []byte) error {
 	if _, err := l.read(d, d.Size); err == nil {
 		return nil
 	}
-	path := l.blobPath(d.Digest)
-	if err := os.MkdirAll(filepath.Dir(path), dirPerm); err != nil {
-		return err
-	}
-	return replaceFile(path, b, filePerm)
+	return l.files.put(ctx, blobName(d.Digest), b)
 }
 
 // Tag edits index.json under a lock: of two runs at once, none loses what the
 // other wrote.
 func (l *layout) Tag(ctx context.Context, tag string, d v1.Descriptor, raw []byte, was string) error {
 	a := asked{what: aTag, name: tag, write: true}
+	return l.list(ctx, a, d, raw, func() error { return l.setTag(ctx, tag, d, was) })
+}
+
+// list stores a manifest and edits index.json, which is locked meanwhile.
+func (l *layout) list(ctx context.Context, a asked, d v1.Descriptor, raw []byte, edit func() error) error {
 	if l.editor == nil {
 		return l.fail(a.String(), errNoEditor)
 	}
 	if err := l.PushManifest(ctx, d, raw); err != nil {
 		return err
 	}
-	unlock, err := lockFile(ctx, filepath.Join(l.dir, layoutFile))
+	unlock, err := l.files.lock(ctx)
 	if err != nil {
 		return l.fail(a.String(), err)
 	}
 	defer unlock()
-	return l.fail(a.String(), l.setTag(tag, d, was))
+	return l.fail(a.String(), edit())
 }
 
-func (l *layout) setTag(tag string, d v1.Descriptor, was string) error {
+func (l *layout) setTag(ctx context.Context, tag string, d v1.Descriptor, was string) error {
 	index, entries, err := l.readIndex()
 	if err != nil {
 		return err
@@ -103,8 +92,10 @@ func (l *layout) setTag(tag string, d v1.Descriptor, was string) error {
 		return moved(was, now.Digest)
 	case errors.Is(err, ErrNotFound) && was != "":
 		return kinded(ErrTagMoved, fmt.Errorf("the tag named %s when it was read and is gone now", was))
-	case err != nil && (tag == "" || !errors.Is(err, ErrNotFound)):
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return err
+	case err == nil && now.Digest == d.Digest.String() && now.Size == d.Size && now.MediaType == d.MediaType:
+		return nil
 	}
 	if tag == "" {
 		tag = now.Annotations[refName]
@@ -113,30 +104,59 @@ func (l *layout) setTag(tag string, d v1.Descriptor, was string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkEdited(edited, tag, d); err != nil {
-		return err
+	if err := checkTagged(entries, edited, tag, d); err != nil {
+		return fmt.Errorf("after the edit of %s: %w", indexFile, err)
 	}
+	return l.putIndex(ctx, index, edited)
+}
+
+// putIndex stores an edited index, if the edit changed it.
+func (l *layout) putIndex(ctx context.Context, index, edited []byte) error {
 	if bytes.Equal(edited, index) {
 		return nil
 	}
-	return replaceFile(filepath.Join(l.dir, indexFile), edited, filePerm)
+	return l.files.put(ctx, indexFile, edited)
 }
 
-// checkEdited fails if an edited index does not name d.
-func checkEdited(index []byte, tag string, d v1.Descriptor) error {
-	if len(index) > MaxManifest {
-		return fmt.Errorf("%s: %w", indexFile, tooLarge(MaxManifest))
-	}
-	entries, err := parseIndex(index)
+// checkTagged fails if an edited index does not name d, or lost anything else.
+func checkTagged(before []entry, index []byte, tag string, d v1.Descriptor) error {
+	after, err := parseEdited(index)
 	if err != nil {
 		return err
 	}
-	e, err := find(entries, tag)
+	e, err := find(after, tag)
 	if err != nil {
-		return fmt.Errorf("after the edit of %s: %w", indexFile, err)
+		return err
 	}
 	if e.Digest != d.Digest.String() || e.Size != d.Size {
-		return fmt.Errorf("after the edit of %s the tag names %s, not %s", indexFile, e.Digest, d.Digest)
+		return fmt.Errorf("the tag names %s, not %s", e.Digest, d.Digest)
+	}
+	return checkOthers(before, after, func(e entry) bool {
+		if tag == "" {
+			return e.isImage()
+		}
+		return e.Annotations[refName] == tag
+	})
+}
+
+func parseEdited(index []byte) ([]entry, error) {
+	if len(index) > MaxManifest {
+		return nil, tooLarge(MaxManifest)
+	}
+	return parseIndex(index)
+}
+
+// checkOthers fails unless the entries that were not to be edited are the same
+// before and after.
+func checkOthers(before, after []entry, edited func(entry) bool) error {
+	same := slices.EqualFunc(
+		slices.DeleteFunc(slices.Clone(before), edited),
+		slices.DeleteFunc(slices.Clone(after), edited),
+		func(a, b entry) bool {
+			return a.Digest == b.Digest && a.Annotations[refName] == b.Annotations[refName]
+		})
+	if !same {
+		return errors.New("other entries are not what they were")
 	}
 	return nil
 }

@@ -41,12 +41,19 @@ func TestOpenLayout(t *testing.T) {
 	base := t.TempDir()
 	dir := filepath.Join(base, "a:b@c")
 	newLayout(t, dir)
+	newLayout(t, filepath.Join(base, "d"))
+	newLayout(t, filepath.Join(base, "d:e"))
 	t.Chdir(base)
 	for _, tc := range []struct{ ref, name, tag, digest string }{
 		{"oci:" + dir + ":v1", "oci:" + dir, "v1", ""},
 		{"oci:" + dir + "/", "oci:" + dir + "/", "", ""},
 		{"oci:" + dir + "/:v1", "oci:" + dir + "/", "v1", ""},
 		{"oci:a:b@c:v1", "oci:a:b@c", "v1", ""},
+		{"oci:a:b@c", "oci:a:b@c", "", ""},
+		{"oci:a:b@c:quay.io/foo/bar:v1", "oci:a:b@c", "quay.io/foo/bar:v1", ""},
+		{"oci:d:e:f", "oci:d", "e:f", ""},
+		{"oci:d:e", "oci:d", "e", ""},
+		{"oci:d:e/:f", "oci:d", "e/:f", ""},
 		{"oci:a:b@c/@sha256:" + someHex, "oci:a:b@c/", "", "sha256:" + someHex},
 		{"oci:" + dir + ":v1@sha256:" + someHex, "oci:" + dir, "v1", "sha256:" + someHex},
 	} {

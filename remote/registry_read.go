@@ -3,9 +3,11 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 
@@ -59,7 +61,7 @@ func (r *registry) resolve(ctx context.Context, a asked) (v1.Descriptor, []byte,
 		d.Digest = want
 		return d, raw, checkResolved(d, raw)
 	}
-	d.Digest, err = sentHash(header, raw)
+	d.Digest, err = r.taggedHash(ctx, header, d.MediaType, raw)
 	return d, raw, err
 }
 
@@ -73,13 +75,27 @@ func checkResolved(d v1.Descriptor, raw []byte) error {
 	return err
 }
 
-// sentHash returns the digest under which the registry knows a manifest. Only
-// its algorithm is news: what a registry says is used if it is true.
-func sentHash(header http.Header, raw []byte) (v1.Hash, error) {
-	if said := header.Get(digestHeader); isHash(said, raw) {
-		return v1.NewHash(said)
+// taggedHash returns the digest under which the registry knows a manifest that
+// was read by a tag. If that is not the digest it said, the bytes were changed on
+// the way, or the registry says it wrongly, as some do: then it is asked for the
+// bytes by their own digest.
+func (r *registry) taggedHash(ctx context.Context, header http.Header, m types.MediaType, raw []byte) (v1.Hash, error) {
+	said, err := v1.NewHash(header.Get(digestHeader))
+	if err == nil && isHash(said.String(), raw) {
+		return said, nil
 	}
-	return hashOf("sha256", raw)
+	own, hashErr := hashOf("sha256", raw)
+	if err != nil || hashErr != nil || m.IsSchema1() {
+		return own, hashErr // none was said, or one of a part of it
+	}
+	there, _, err := r.getManifest(ctx, own.String())
+	if err != nil && status(err) != http.StatusNotFound {
+		return v1.Hash{}, err
+	}
+	if err != nil || !bytes.Equal(there, raw) {
+		return v1.Hash{}, kinded(ErrContent, fmt.Errorf("it came with the digest %s and has %s: it was changed on the way, try again", said, own))
+	}
+	return own, nil
 }
 
 // getManifest returns the manifest that a tag or digest names, unchecked.
@@ -115,18 +131,14 @@ func (r *registry) Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error
 
 func (r *registry) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	a := asked{what: aBlob, name: d.Digest.String()}
-	if err := wellFormed(d.Digest); err != nil {
+	if err := checkLimit(d, math.MaxInt64); err != nil {
 		return nil, r.fail(a, err)
 	}
-	resp, err := r.do(ctx, request{method: http.MethodGet, path: "blobs/" + d.Digest.String(), ok: []int{http.StatusOK}})
+	body, err := r.openStream(ctx, d)
 	if err != nil {
 		return nil, r.fail(a, err)
 	}
-	if resp.ContentLength >= 0 && resp.ContentLength != d.Size {
-		_ = resp.Body.Close()
-		return nil, r.fail(a, wrongSize(resp.ContentLength, d))
-	}
-	return resp.Body, nil
+	return body, nil
 }
 
 func (r *registry) BlobBytes(ctx context.Context, d v1.Descriptor, limit int64) ([]byte, error) {

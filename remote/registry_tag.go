@@ -13,15 +13,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-const (
-	// tagAttempts is how often a tag is written when the registry does not
-	// answer, or not now; tagPause is what lies between, times the attempt.
-	tagAttempts = 3
-	tagPause    = time.Second
-	// recheckTimeout is how long the tag is asked for after its answer was
-	// lost, also when the user has given up meanwhile.
-	recheckTimeout = 15 * time.Second
-)
+// recheckTimeout is how long the tag is asked for after its answer was lost, also
+// when the user has given up meanwhile.
+const recheckTimeout = 15 * time.Second
 
 // Tag writes with one request per attempt and reads the tag before each: nobody
 // else's tag is overwritten by a request that was only sent again.
@@ -33,20 +27,20 @@ func (r *registry) Tag(ctx context.Context, tag string, d v1.Descriptor, raw []b
 	if err := checkManifest(d, raw); err != nil {
 		return r.fail(a, err)
 	}
-	for attempt := 1; ; attempt++ {
+	for n := 0; ; n++ {
 		if was != "" {
 			if done, err := r.checkTag(ctx, tag, raw, was); done || err != nil {
 				return r.fail(a, err)
 			}
 		}
-		err := r.putManifest(once(ctx), tag, d, raw)
+		_, err := r.putManifest(once(ctx), tag, d, raw)
 		if err == nil || !unclear(err) {
 			return r.fail(a, err)
 		}
 		if r.tagIs(ctx, tag, raw) {
 			return nil
 		}
-		if attempt == tagAttempts || pause(ctx, time.Duration(attempt)*tagPause) != nil {
+		if err := r.patience.after(ctx, n, err); err != nil {
 			return r.fail(a, err)
 		}
 	}
@@ -97,8 +91,11 @@ func unclear(err error) bool {
 	if errors.Is(err, ErrContent) || errors.Is(err, ErrUnauthorized) {
 		return false
 	}
+	if _, ok := errors.AsType[leadError](err); ok {
+		return false
+	}
 	s := status(err)
-	return s == 0 || s >= 500 || s == http.StatusRequestTimeout || s == http.StatusTooManyRequests
+	return s == 0 || s >= 500 || passingStatus(s)
 }
 
 // tagIs reports whether the tag names raw. It asks even if ctx is done: whether
@@ -108,16 +105,4 @@ func (r *registry) tagIs(ctx context.Context, tag string, raw []byte) bool {
 	defer cancel()
 	now, _, err := r.getManifest(ctx, tag)
 	return err == nil && bytes.Equal(now, raw)
-}
-
-// pause waits, unless ctx is done.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

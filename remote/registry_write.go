@@ -3,81 +3,41 @@
 package remote
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	ggcr "github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// CheckPush starts an upload and cancels it: a token alone does not say
+// CheckPush starts an upload and calls it off: a token alone does not say
 // whether a registry will let its bearer push.
 func (r *registry) CheckPush(ctx context.Context) error {
 	resp, err := r.do(ctx, request{
-		method: http.MethodPost, path: "blobs/uploads/", write: true, ok: []int{http.StatusAccepted, http.StatusCreated},
+		method: http.MethodPost, path: "blobs/uploads/", action: transport.PushScope,
+		ok: []int{http.StatusAccepted, http.StatusCreated},
 	})
 	if err != nil {
 		return r.fail(asked{what: anUpload}, err)
 	}
 	discard(resp)
-	r.cancelUpload(ctx, resp)
+	if location, err := r.location(resp); err == nil {
+		r.callOff(ctx, location)
+	}
 	return nil
 }
 
-// cancelUpload tells the registry to forget an upload. One that doesn't does so
-// by itself after some days.
-func (r *registry) cancelUpload(ctx context.Context, started *http.Response) {
-	location, err := started.Location()
-	if err != nil || location.Host != r.repo.RegistryStr() {
-		return
-	}
-	client, err := r.client(ctx, true)
-	if err != nil {
-		return
-	}
-	req, err := http.NewRequestWithContext(once(ctx), http.MethodDelete, location.String(), http.NoBody)
-	if err != nil {
-		return
-	}
-	if resp, err := client.Do(req); err == nil {
-		discard(resp)
-	}
-}
-
+// PushBlob sends data in one piece, as blobs are that fit into memory
+// (distribution-spec, "Pushing a blob monolithically").
 func (r *registry) PushBlob(ctx context.Context, d v1.Descriptor, data []byte) error {
-	a := asked{what: aBlob, name: d.Digest.String(), write: true}
-	if err := check(d, data); err != nil {
-		return r.fail(a, err)
+	err := check(d, data)
+	if err == nil {
+		err = r.store(ctx, source{d: d, data: data})
 	}
-	client, err := r.client(ctx, true)
-	if err != nil {
-		return r.fail(a, err)
-	}
-	err = ggcr.WriteLayer(r.repo, stored{d, data}, ggcr.WithContext(ctx), ggcr.WithTransport(client.Transport))
-	return r.fail(a, err)
+	return r.fail(asked{what: aBlob, name: d.Digest.String(), write: true}, err)
 }
-
-// stored is a blob as the registry library wants it: the bytes as they are.
-type stored struct {
-	d    v1.Descriptor
-	data []byte
-}
-
-func (s stored) Digest() (v1.Hash, error) { return s.d.Digest, nil }
-func (s stored) DiffID() (v1.Hash, error) { return s.d.Digest, nil }
-func (s stored) Size() (int64, error)     { return s.d.Size, nil }
-func (s stored) Compressed() (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader(s.data)), nil
-}
-func (s stored) Uncompressed() (io.ReadCloser, error) { return s.Compressed() }
-
-// MediaType hides what the blob is: the library skips some types.
-func (s stored) MediaType() (types.MediaType, error) { return "application/octet-stream", nil }
 
 func (r *registry) PushManifest(ctx context.Context, d v1.Descriptor, raw []byte) error {
 	a := asked{what: aManifest, name: d.Digest.String(), write: true}
@@ -87,7 +47,8 @@ func (r *registry) PushManifest(ctx context.Context, d v1.Descriptor, raw []byte
 	if there, err := r.headDigest(ctx, d.Digest.String()); err == nil && isHash(there, raw) {
 		return nil
 	}
-	return r.fail(a, r.putManifest(ctx, d.Digest.String(), d, raw))
+	_, err := r.putManifest(ctx, d.Digest.String(), d, raw)
+	return r.fail(a, err)
 }
 
 // checkManifest fails for what must not be pushed as d.
@@ -105,7 +66,7 @@ func checkManifest(d v1.Descriptor, raw []byte) error {
 // if it says none.
 func (r *registry) headDigest(ctx context.Context, ident string) (string, error) {
 	resp, err := r.do(ctx, request{
-		method: http.MethodHead, path: "manifests/" + ident, header: acceptManifests(), write: true, ok: []int{http.StatusOK},
+		method: http.MethodHead, path: "manifests/" + ident, header: acceptManifests(), action: transport.PushScope, ok: []int{http.StatusOK},
 	})
 	if err != nil {
 		return "", err
@@ -114,23 +75,24 @@ func (r *registry) headDigest(ctx context.Context, ident string) (string, error)
 	return resp.Header.Get(digestHeader), nil
 }
 
-// putManifest stores raw under a tag or digest and checks what the registry
-// says it stored.
-func (r *registry) putManifest(ctx context.Context, ident string, d v1.Descriptor, raw []byte) error {
+// putManifest stores raw under a tag or digest, checks what the registry says it
+// stored, and returns the header of its answer.
+func (r *registry) putManifest(ctx context.Context, ident string, d v1.Descriptor, raw []byte) (http.Header, error) {
 	resp, err := r.do(ctx, request{
 		method: http.MethodPut,
 		path:   "manifests/" + ident,
+		action: transport.PushScope,
 		header: http.Header{"Content-Type": {string(d.MediaType)}},
-		body:   raw,
-		write:  true,
+		body:   bodyOf(raw),
+		size:   int64(len(raw)),
 		ok:     []int{http.StatusOK, http.StatusCreated, http.StatusAccepted},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	discard(resp)
 	if said := resp.Header.Get(digestHeader); said != "" && !isHash(said, raw) {
-		return kinded(ErrContent, fmt.Errorf("the registry changed the manifest: it stored %s", said))
+		return nil, kinded(ErrContent, fmt.Errorf("the registry changed the manifest: it stored %q", said))
 	}
-	return nil
+	return resp.Header, nil
 }

@@ -3,15 +3,12 @@
 package remote
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
-	"io"
+	"fmt"
 	"net/http"
-	"sync"
-	"syscall"
+	"net/url"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -26,50 +23,82 @@ const (
 	pingTimeout = 15 * time.Second
 )
 
-// The transports of this process: repositories share their connections.
-var (
-	verified   = sync.OnceValue(func() http.RoundTripper { return newTransport(false) })
-	unverified = sync.OnceValue(func() http.RoundTripper { return newTransport(true) })
-)
-
-func newTransport(insecure bool) *http.Transport {
+func newTransport() *http.Transport {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	if d, ok := ggcr.DefaultTransport.(*http.Transport); ok {
 		t = d.Clone()
 	}
 	t.ResponseHeaderTimeout = answerTimeout
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
-	if insecure {
-		skipVerify(t)
-	}
 	return t
 }
 
-func skipVerify(t *http.Transport) {
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = &tls.Config{}
+// baseTransport returns what sends the requests to one registry, and those to
+// which it redirects, without credentials.
+func baseTransport(reg name.Registry, o Options) (http.RoundTripper, error) {
+	own, others, err := wires(o)
+	if err != nil {
+		return nil, err
 	}
-	t.TLSClientConfig.InsecureSkipVerify = true // what Options.Insecure asks for
+	bottom := byHost{host: reg.RegistryStr(), own: own, others: others, plain: o.PlainHTTP, secure: reg.Scheme() == "https"}
+	return chain(bottom, reg, o, stallTimeout), nil
 }
 
-// baseTransport returns what sends the requests of o, without credentials.
-func baseTransport(o Options) http.RoundTripper {
-	base := o.Transport
-	switch t := base.(type) {
-	case nil:
-		base = verified()
-		if o.Insecure {
-			base = unverified()
-		}
-	case *http.Transport:
-		if o.Insecure {
-			t = t.Clone()
-			skipVerify(t)
-			base = t
-		}
+// chain returns what sends requests through bottom as o has it.
+func chain(bottom http.RoundTripper, reg name.Registry, o Options, stall time.Duration) http.RoundTripper {
+	var t http.RoundTripper = answers{next: rewinder{takers{next: bottom, stall: stall}}, stall: stall}
+	t = retrier{next: t, patience: patienceOf(o)}
+	if o.Warn != nil {
+		t = newWarner(t, o.Warn)
 	}
+	t = discreet{next: t, host: reg.RegistryStr()}
 	// The user agent comes last: the library looks for it there.
-	return transport.NewUserAgent(newRetrier(rewinder{base}), o.UserAgent)
+	return transport.NewUserAgent(t, o.UserAgent)
+}
+
+// byHost sends what goes to the registry one way, and what goes elsewhere
+// another: nobody else is shown the client certificate, or spoken to in http
+// because the registry is.
+type byHost struct {
+	host        string
+	own, others http.RoundTripper
+	plain       bool // http only
+	secure      bool // https only, to all
+}
+
+func (b byHost) RoundTrip(in *http.Request) (*http.Response, error) {
+	if b.secure && in.URL.Scheme != "https" {
+		// The library would follow the very first request to http, and stay.
+		closeBody(in)
+		return nil, leadError(fmt.Sprintf("the registry is spoken to in https, and leads to %s://%s", in.URL.Scheme, in.URL.Host))
+	}
+	if !isHost(in.URL, b.host) {
+		return b.others.RoundTrip(in)
+	}
+	if b.plain && in.URL.Scheme != "http" {
+		// The library asks for https before anything else.
+		u := *in.URL
+		u.Scheme = "http"
+		in = in.WithContext(in.Context())
+		in.URL = &u
+	}
+	return b.own.RoundTrip(in)
+}
+
+// isHost reports whether u leads to a registry, whose port may be left out.
+func isHost(u *url.URL, registry string) bool {
+	other := url.URL{Host: registry}
+	return u.Hostname() == other.Hostname() && portOf(u.Port(), u.Scheme) == portOf(other.Port(), u.Scheme)
+}
+
+func portOf(port, scheme string) string {
+	switch {
+	case port != "":
+		return port
+	case scheme == "http":
+		return "80"
+	}
+	return "443"
 }
 
 // rewinder sends the body from its start each time: what is above it sends a
@@ -84,53 +113,15 @@ func (r rewinder) RoundTrip(in *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.Body != nil {
-		_ = in.Body.Close()
-	}
+	closeBody(in)
 	out := in.WithContext(in.Context())
 	out.Body = body
 	return r.next.RoundTrip(out)
 }
 
-// retrier sends a request again that failed for reasons which pass, unless its
-// context says once.
-type retrier struct{ again, once http.RoundTripper }
-
-type onceKey struct{}
-
-// once returns a context under which each request is sent but once.
-func once(ctx context.Context) context.Context {
-	return context.WithValue(ctx, onceKey{}, true)
-}
-
-// newRetrier returns next with the retries of the registry library: two, after
-// one and three seconds.
-func newRetrier(next http.RoundTripper) http.RoundTripper {
-	again := transport.NewRetry(next,
-		transport.WithRetryBackoff(transport.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 3}),
-		transport.WithRetryPredicate(passes),
-		transport.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
-	return retrier{again: again, once: next}
-}
-
-func (r retrier) RoundTrip(in *http.Request) (*http.Response, error) {
-	if in.Context().Value(onceKey{}) != nil {
-		return r.once.RoundTrip(in)
+// closeBody is what a transport owes a request that it does not send.
+func closeBody(in *http.Request) {
+	if in.Body != nil {
+		_ = in.Body.Close()
 	}
-	return r.again.RoundTrip(in)
-}
-
-// passes reports whether an error is likely to be gone next time.
-func passes(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
-	for _, cause := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.EPIPE, syscall.ECONNRESET} {
-		if errors.Is(err, cause) {
-			return true
-		}
-	}
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
 }
