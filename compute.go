@@ -49,24 +49,33 @@ type Options struct {
 // Progress is told of what is read. Its methods are called from several
 // goroutines.
 type Progress interface {
-	// Begin comes before an image is read, with the sizes of its layers in
-	// bytes.
-	Begin(platform string, list []layers.Layer)
-	// Fetched tells that so many bytes more of a layer were fetched.
+	// Begin comes before layers are read, with those of all images, each once.
+	Begin(list []ReadLayer)
+	// Fetched tells that so many bytes more of a layer were fetched; layer is
+	// its position in the list.
 	Fetched(layer, bytes int)
-	// End comes when the image was read, or could not be.
+	// End comes when the images were read, or could not be.
 	End()
 	// Step names what is done next, without measure.
 	Step(what string)
 }
 
+// ReadLayer is a layer that is read, and its place in the first image that has
+// it.
+type ReadLayer struct {
+	Platform      string // of that image
+	Layer, Layers int    // its position, from 0, of so many
+	Digest        v1.Hash
+	Size          int64 // in bytes
+}
+
 // noProgress is told and does nothing.
 type noProgress struct{}
 
-func (noProgress) Begin(string, []layers.Layer) {}
-func (noProgress) Fetched(int, int)             {}
-func (noProgress) End()                         {}
-func (noProgress) Step(string)                  {}
+func (noProgress) Begin([]ReadLayer) {}
+func (noProgress) Fetched(int, int)  {}
+func (noProgress) End()              {}
+func (noProgress) Step(string)       {}
 
 func (o *Options) fill() {
 	if len(o.Formats) == 0 {
@@ -108,17 +117,17 @@ type Image struct {
 // checks it; nothing is told of an image of which anything is wrong.
 func Compute(ctx context.Context, ref *remote.Ref, o Options) ([]Image, error) {
 	o.fill()
-	found, err := sources(ctx, ref, o.Platforms)
+	g, err := readGraph(ctx, ref, o.Platforms, false)
 	if err != nil {
 		return nil, err
 	}
-	images := make([]Image, 0, len(found))
-	for _, s := range found {
-		img, err := compute(ctx, s, &o)
-		if err != nil {
-			return nil, s.place(len(found), err)
-		}
-		images = append(images, *img)
+	results, err := computeAll(ctx, g.sources(), &o, false)
+	if err != nil {
+		return nil, err
+	}
+	images := make([]Image, len(results))
+	for i, r := range results {
+		images[i] = Image{Platform: g.images[i].source.Platform(), Manifest: g.images[i].descriptor.Digest, Digests: r.digests}
 	}
 	return images, nil
 }
@@ -135,10 +144,11 @@ func (s *Source) place(images int, err error) error {
 // a host sees it. Of the options' xattr modes the first counts.
 func Tree(ctx context.Context, ref *remote.Ref, o Options) (*tree.Checked, error) {
 	o.fill()
-	found, err := sources(ctx, ref, o.Platforms)
+	g, err := readGraph(ctx, ref, o.Platforms, false)
 	if err != nil {
 		return nil, err
 	}
+	found := g.sources()
 	if len(found) > 1 {
 		names := make([]string, len(found))
 		for i, s := range found {
@@ -185,20 +195,80 @@ func read(ctx context.Context, s *Source, o *Options) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Progress.Begin(s.Platform(), list)
-	defer o.Progress.End()
-	return layers.Flatten(ctx, list, layers.Options{
-		Algorithms: o.Algorithms,
-		Jobs:       o.Jobs,
-		Progress:   o.Progress.Fetched,
-	})
+	defer o.begin([]*Source{s}, [][]layers.Layer{list})()
+	return layers.Flatten(ctx, list, o.layers())
 }
 
-func compute(ctx context.Context, s *Source, o *Options) (*Image, error) {
-	t, err := read(ctx, s, o)
-	if err != nil {
-		return nil, err
+func (o *Options) layers() layers.Options {
+	return layers.Options{Algorithms: o.Algorithms, Jobs: o.Jobs, Progress: o.Progress.Fetched}
+}
+
+// begin tells of the layers of the images, and returns what tells that they
+// were read.
+func (o *Options) begin(images []*Source, lists [][]layers.Layer) (end func()) {
+	distinct := layers.Distinct(lists)
+	list := make([]ReadLayer, len(distinct))
+	for i, l := range distinct {
+		first := l.Uses[0]
+		list[i] = ReadLayer{
+			Platform: images[first.Image].Platform(),
+			Layer:    first.Layer,
+			Layers:   len(lists[first.Image]),
+			Digest:   l.Digest,
+			Size:     l.Size,
+		}
 	}
+	o.Progress.Begin(list)
+	return o.Progress.End
+}
+
+// result is what came of an image: digests, or an error.
+type result struct {
+	digests []Digest
+	err     error
+}
+
+// computeAll computes the digests of several images at once, in which a layer
+// that several have is read once. With skip, an image that cannot be sealed gives
+// a result that says why; else the first error ends all.
+func computeAll(ctx context.Context, images []*Source, o *Options, skip bool) ([]result, error) {
+	if len(images) == 0 {
+		return nil, nil
+	}
+	results := make([]result, len(images))
+	lists := make([][]layers.Layer, len(images))
+	take := func(i int, err error) error {
+		if skip && isUnsealable(err) {
+			results[i].err = err
+			return nil
+		}
+		return images[i].place(len(images), err)
+	}
+	for i, s := range images {
+		var err error
+		if lists[i], err = s.Layers(); err != nil {
+			if err := take(i, err); err != nil {
+				return nil, err
+			}
+		}
+	}
+	defer o.begin(images, lists)()
+	err := layers.FlattenAll(ctx, lists, o.layers(), func(i int, t *tree.Tree, err error) error {
+		isRead := results[i].err == nil // else it has no layers here
+		if isRead && err == nil {
+			results[i].digests, err = computeTree(ctx, t, o)
+		}
+		if isRead && err != nil {
+			return take(i, err)
+		}
+		return nil
+	})
+	return results, err
+}
+
+// computeTree computes the digests of a merged tree, in the order of xattr
+// modes, formats, algorithms.
+func computeTree(ctx context.Context, t *tree.Tree, o *Options) ([]Digest, error) {
 	o.Progress.Step("computing digests")
 	perMode := map[transform.Xattrs][]Digest{}
 	// A wider mode comes first: what it keeps, a narrower one can still drop.
@@ -215,11 +285,11 @@ func compute(ctx context.Context, s *Source, o *Options) (*Image, error) {
 		}
 		t = checked.Thaw()
 	}
-	img := &Image{Platform: s.Platform(), Manifest: s.Descriptor.Digest}
+	var list []Digest
 	for _, mode := range o.Xattrs {
-		img.Digests = append(img.Digests, perMode[mode]...)
+		list = append(list, perMode[mode]...)
 	}
-	return img, nil
+	return list, nil
 }
 
 // digests returns the tree's digest in every format under every algorithm.

@@ -35,6 +35,12 @@ const (
 	minimal     = "7ccc9b502ca7ee08f92b45c1a1d48dd217753a7aa50789f3c05fce828dfa35f9380c50cfd6b046cd0829cbce7f2e6c8e0efc03254e6531e87c339ff52d4d56a7"
 )
 
+// minimalInput is the input key of a seal by default, as docs/writing.md
+// describes it.
+var minimalInput = "sha256:" + digestOf([]byte("cfs-label input 1\n"+
+	"layer "+layerDigest+" "+layerDiffID+" gzip\n"+
+	"digest merged v1 sha512 allowlist-only "+minimal+"\n")).Hex
+
 // store is a registry in memory that remembers what it was asked. intercept,
 // if set, sees each request first and may answer it.
 type store struct {
@@ -102,7 +108,9 @@ func (s *store) open(t *testing.T, name string) *remote.Ref {
 
 func (s *store) openBy(t *testing.T, name string, by http.RoundTripper) *remote.Ref {
 	t.Helper()
-	ref, err := remote.Open(t.Context(), s.host+"/"+name, remote.Options{Keychain: authn.NewMultiKeychain(), Transport: by})
+	ref, err := remote.Open(t.Context(), s.host+"/"+name, remote.Options{
+		Keychain: authn.NewMultiKeychain(), Transport: by, Layout: cfslabel.LayoutEditor{},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +194,9 @@ func (s *store) pull(t *testing.T, name string) (d v1.Descriptor, config, manife
 // wantTag fails unless the tag names what has the digest.
 func (s *store) wantTag(t *testing.T, name string, want v1.Hash) {
 	t.Helper()
-	if d, _, _ := s.pull(t, name); d.Digest != want {
-		t.Errorf("%s names %s, want %s", name, d.Digest, want)
+	d, _, err := s.openBy(t, name, s.inside()).Resolve(t.Context())
+	if err != nil || d.Digest != want {
+		t.Errorf("%s names %s, want %s (%v)", name, d.Digest, want, err)
 	}
 }
 

@@ -6,219 +6,279 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/cfs-label/cfs-label/composefs/erofs"
-	"github.com/cfs-label/cfs-label/composefs/fsverity"
-	"github.com/cfs-label/cfs-label/composefs/transform"
 	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
 )
 
-// ErrIndex is what sealing an index gives: a tag must never come to name one
-// of its images in place of all.
-var ErrIndex = errors.New("it names an index of several images, which cannot be sealed as one yet; seal one of them by its digest (NAME@sha256:…), and give it a tag of its own with --tag")
-
-// LabelOptions say what to do with the digests.
-type LabelOptions struct {
-	Options
-	// Tags are to name the sealed image. The default is the tag by which it
-	// was read; an image that was read by digest gets none.
-	Tags []string
-	// DryRun changes nothing where the image is.
-	DryRun bool
-}
+// What asking for something gives that Docker's formats cannot be.
+var (
+	ErrDocker       = errors.New("a Docker manifest has no annotations: write the label, or convert the image to OCI (--oci)")
+	ErrDockerLayout = errors.New("a layout or an archive has no images in Docker's format: write label or annotations, and it is converted to OCI")
+)
 
 // Sealed is what Label did.
 type Sealed struct {
-	Image   Image   // as it was computed
-	Source  v1.Hash // manifest that was read
-	Digest  v1.Hash // manifest that holds the digests
-	Changed bool    // whether they differ
-	// Written are the places that hold the digests: label, annotations.
-	Written []string
-	// Changes are all changes of config and manifest.
-	Changes []image.Change
-	// Tags name the manifest now; none after a dry run.
+	Repo    remote.Repo // where the sealed image is
+	Source  v1.Hash     // manifest or index that was read
+	Digest  v1.Hash     // manifest or index that holds the digests
+	Changed bool        // whether they differ
+	// Images are those that were sealed, in the order of the indexes.
+	Images []SealedImage
+	// Skipped are those of an index that could not be.
+	Skipped []Skipped
+	// Passed are the platforms of those that were not to be.
+	Passed []string
+	// IndexChanges are all changes of indexes.
+	IndexChanges []image.Change
+	// Written are the places that this run wrote to.
+	Written []Place
+	// Tags name the manifest or index now; none after a dry run.
 	Tags []string
 }
 
-// Label computes the digests of an image and writes them into it: the label
-// into its config, the annotations into its manifest. It pushes config,
-// manifest and, last of all, tags. Where an error occurs before the tags, none
-// was moved, and no Sealed is returned; one that is returned with an error says
-// which tags were.
+// SealedImage is an image that was sealed.
+type SealedImage struct {
+	Image          // as it was computed
+	Sealed v1.Hash // its manifest now
+	// Changes are all changes of its config and manifest.
+	Changes []image.Change
+	// Artifacts are those that were pushed for it, or would be.
+	Artifacts []v1.Hash
+	// Believed tells that the digests are those of an earlier seal, and the
+	// layers were not read.
+	Believed bool
+}
+
+// Label computes the digests of an image, or of the images of an index, and
+// writes them: labels into configs, annotations into manifests, or artifacts
+// beside them. It pushes blobs, manifests, the indexes above them, artifacts and,
+// last of all, tags. Where an error occurs before the tags, none was moved, and
+// no Sealed is returned; one that is returned with an error says which tags were.
 func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error) {
-	o.fill()
-	if err := checkTags(o.Tags); err != nil {
+	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	s, err := labelSource(ctx, ref, &o)
+	g, err := readGraph(ctx, ref, o.Platforms, o.SkipUnsealable)
 	if err != nil {
 		return nil, err
 	}
-	if !o.DryRun {
-		if err := ref.Repo.CheckPush(ctx); err != nil {
+	if err := o.checkDocker(ref, g); err != nil {
+		return nil, err
+	}
+	r := &run{ref: ref, target: o.target(ref), graph: g, options: &o}
+	r.elsewhere = o.To != nil && r.target != ref.Repo
+	if err := r.chooseTags(); err != nil {
+		return nil, err
+	}
+	if !o.DryRun && !o.Check {
+		if err := r.target.CheckPush(ctx); err != nil {
 			return nil, err
 		}
 	}
-	img, err := compute(ctx, s, &o.Options)
-	if err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
-	e, err := edit(s, img, o.Warn)
-	if err != nil {
-		return nil, err
-	}
-	sealed := &Sealed{
-		Image:   *img,
-		Source:  s.Descriptor.Digest,
-		Digest:  e.descriptor.Digest,
-		Changed: e.descriptor.Digest != s.Descriptor.Digest,
-		Written: e.written,
-		Changes: e.changes,
-	}
-	if o.DryRun {
+	sealed := r.sealed()
+	switch {
+	case o.Check:
+		return sealed, r.mismatches()
+	case o.DryRun:
+		r.warn(ctx, sealed)
 		return sealed, nil
 	}
-	if err := push(ctx, ref, s, e, &o, sealed); err != nil {
+	r.warn(ctx, sealed)
+	if err := r.push(ctx, sealed); err != nil {
 		return sealed, err
 	}
 	return sealed, nil
 }
 
-// tagSyntax is what the distribution specification allows as a tag (spec.md,
-// "Pulling manifests").
-var tagSyntax = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-
-// checkTags fails for a tag that a registry would refuse, or that nobody could
-// read back from a layout.
-func checkTags(tags []string) error {
-	for _, tag := range tags {
-		if !tagSyntax.MatchString(tag) {
-			return fmt.Errorf("%w: %q is no tag: use letters, digits, dots, dashes and underscores, 128 at most", remote.ErrReference, tag)
-		}
+// checkDocker fails where annotations alone are asked for and there are none to
+// be. In layouts and archives there are OCI's formats: Docker's are converted on
+// their way there.
+func (o *LabelOptions) checkDocker(ref *remote.Ref, g *graph) error {
+	isDocker := func(s *Source) bool { return s.Manifest.Kind.IsDocker() }
+	i := slices.IndexFunc(g.sources(), isDocker)
+	if i < 0 || o.OCI {
+		return nil
+	}
+	intoFile := o.To != nil && !remote.IsRegistry(o.To.Repo) && o.target(ref) != ref.Repo
+	switch {
+	case intoFile && o.editsImage():
+		o.OCI = true
+		o.Warn("Docker's format is converted to OCI's: a layout or an archive has no other")
+	case intoFile:
+		return fmt.Errorf("%s: %w", g.images[i].descriptor.Digest, ErrDockerLayout)
+	case o.writes(InAnnotations) && !o.writes(InLabel):
+		return fmt.Errorf("%s: %w", g.images[i].descriptor.Digest, ErrDocker)
 	}
 	return nil
 }
 
-func labelSource(ctx context.Context, ref *remote.Ref, o *LabelOptions) (*Source, error) {
-	d, raw, err := ref.Resolve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := image.ParseManifest(raw, d.MediaType)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
-	}
-	if m.Kind.IsIndex() {
-		return nil, fmt.Errorf("%s: %w", ref, ErrIndex)
-	}
-	f := finder{repo: ref.Repo, platforms: o.Platforms, keepText: true}
-	if err := f.add(ctx, d, m, raw); err != nil {
-		return nil, err
-	}
-	if len(f.found) == 0 {
-		return nil, fmt.Errorf("%s: %w", ref, f.none(d.Digest))
-	}
-	return f.found[0], nil
+// run is one run of Label.
+type run struct {
+	ref       *remote.Ref
+	target    remote.Repo
+	elsewhere bool // the target is not where the image was read
+	graph     *graph
+	options   *LabelOptions
+	tags      []string // to name the image
+	ownTag    bool     // the tag that was read is to name it, if it changes
+
+	digests   [][]Digest    // of the graph's images; nil: it was skipped
+	believed  []bool        // whether they are those of an earlier seal
+	edits     *edits        // what becomes of manifests and indexes
+	artifacts [][]*artifact // to be pushed, by image
 }
 
-// edited is an image with its digests written into it.
-type edited struct {
-	descriptor v1.Descriptor
-	manifest   []byte
-	config     []byte
-	changes    []image.Change
-	written    []string
-}
-
-// edit writes the digests into config and manifest. The first digest makes the
-// label; every V1 digest makes an annotation. What other seals left is removed.
-func edit(s *Source, img *Image, warn func(string)) (*edited, error) {
-	e := &edited{}
-	first := img.Digests[0]
-	if first.Xattrs != transform.AllowlistOnly {
-		warn(fmt.Sprintf("label and annotations hold the digest with xattrs %s; hosts compute %s and will not find it equal", first.Xattrs, transform.AllowlistOnly))
+// prepare finds out what is to be pushed.
+func (r *run) prepare(ctx context.Context) error {
+	if err := r.compute(ctx); err != nil {
+		return err
 	}
 	var err error
-	var changes []image.Change
-	label := []image.KV{{Key: image.LabelKey, Value: first.Digest.String()}}
-	if e.config, e.changes, err = image.EditConfig(s.RawConfig, label, image.StaleLabel); err != nil {
-		return nil, err
+	if r.edits, err = editAll(r.graph, r.digests, r.options); err != nil {
+		return err
 	}
-	e.written = []string{"label"}
-
-	change := image.ManifestEdit{Config: image.Describe(e.config), StaleAnnotations: image.StaleAnnotation}
-	if !s.Manifest.Kind.IsDocker() {
-		if err := annotate(&change, e.config, img.Digests); err != nil {
-			return nil, err
-		}
-	}
-	if len(change.Annotations) > 0 {
-		e.written = append(e.written, "annotations")
-	}
-	if e.manifest, changes, err = image.EditManifest(s.RawManifest, change); err != nil {
-		return nil, err
-	}
-	e.changes = append(e.changes, changes...)
-	d := image.Describe(e.manifest)
-	e.descriptor = v1.Descriptor{MediaType: s.Manifest.Kind.MediaType(), Digest: d.Digest, Size: d.Size}
-	return e, nil
+	return r.planArtifacts(ctx)
 }
 
-// annotate adds the annotations of the sealing specification: a digest for
-// each V1 image and, for the same algorithms, one of the config.
-func annotate(change *image.ManifestEdit, config []byte, digests []Digest) error {
-	seen := map[fsverity.Algorithm]bool{}
-	for _, d := range digests {
-		alg := d.Digest.Algorithm()
-		if d.Format != erofs.V1 || seen[alg] {
+// compute computes the digests of all images, but of those that need not be
+// read.
+func (r *run) compute(ctx context.Context) error {
+	g := r.graph
+	r.digests, r.believed = make([][]Digest, len(g.images)), make([]bool, len(g.images))
+	var toRead []*Source
+	var positions []int
+	for i, n := range g.images {
+		var err error
+		if r.digests[i], r.believed[i], err = r.believe(ctx, n.source); err != nil {
+			return err
+		}
+		if !r.believed[i] {
+			toRead, positions = append(toRead, n.source), append(positions, i)
+		}
+	}
+	results, err := computeAll(ctx, toRead, &r.options.Options, r.options.SkipUnsealable)
+	if err != nil {
+		return err
+	}
+	for i, result := range results {
+		r.digests[positions[i]] = result.digests
+		if result.err != nil {
+			s := toRead[i]
+			g.skipOver(Skipped{Platform: s.Platform(), Manifest: s.Descriptor.Digest, Err: result.err})
+			r.warnOfSkipped(s)
+		}
+	}
+	i := slices.IndexFunc(r.digests, func(d []Digest) bool { return d != nil })
+	if i < 0 {
+		return g.none()
+	}
+	warnOfXattrs(r.digests[i], r.options.Warn)
+	return nil
+}
+
+// believe returns the digests of an earlier seal of the same input, if they may
+// be believed; ok is false if the layers are to be read.
+func (r *run) believe(ctx context.Context, s *Source) (digests []Digest, ok bool, err error) {
+	o := r.options
+	if !o.IfNeeded {
+		return nil, false, nil
+	}
+	if _, err := s.Layers(); err != nil {
+		return nil, false, nil //nolint:nilerr // who reads the layers says so better
+	}
+	if o.writes(InAnnotations) || !o.writes(InArtifact) {
+		digests, ok = foundIn(s).digests(s, o)
+		return digests, ok, nil
+	}
+	have, err := artifactsOf(ctx, r.target, s.Descriptor.Digest, o.Warn)
+	if err != nil {
+		return nil, false, err
+	}
+	digests, ok = foundBeside(s, have, o)
+	return digests, ok, nil
+}
+
+// planArtifacts finds out which artifacts are to be pushed.
+func (r *run) planArtifacts(ctx context.Context) error {
+	r.artifacts = make([][]*artifact, len(r.graph.images))
+	if !r.options.writes(InArtifact) {
+		return nil
+	}
+	for i, n := range r.graph.images {
+		if r.digests[i] == nil {
 			continue
 		}
-		seen[alg] = true
-		if err := change.SetDigest(d.Role, d.Digest); err != nil {
+		wanted := artifactsFor(n.source, r.edits.done[n], r.digests[i])
+		have, err := artifactsOf(ctx, r.target, r.edits.done[n].descriptor.Digest, r.options.Warn)
+		if err != nil {
 			return err
 		}
-		if err := change.SetDigest(image.RoleConfig, fsverity.Sum(alg, config)); err != nil {
-			return err
+		for _, a := range wanted {
+			p, err := plan(a, have, r.options.Warn)
+			if err != nil {
+				return err
+			}
+			if p != nil {
+				r.artifacts[i] = append(r.artifacts[i], p)
+			}
 		}
 	}
 	return nil
 }
 
-// push stores what was edited, and moves the tags last. sealed learns which.
-func push(ctx context.Context, ref *remote.Ref, s *Source, e *edited, o *LabelOptions, sealed *Sealed) error {
-	if sealed.Changed {
-		o.Progress.Step("pushing")
-		config := s.Manifest.Config
-		d := image.Describe(e.config)
-		config.Digest, config.Size = d.Digest, d.Size
-		if err := ref.Repo.PushBlob(ctx, config, e.config); err != nil {
-			return err
+// sealed says what is to be pushed.
+func (r *run) sealed() *Sealed {
+	top := r.edits.done[r.graph.top]
+	s := &Sealed{
+		Repo:    r.target,
+		Source:  r.graph.top.descriptor.Digest,
+		Digest:  top.descriptor.Digest,
+		Skipped: r.graph.skipped,
+		Passed:  r.graph.passed,
+
+		IndexChanges: r.edits.changes,
+	}
+	if r.options.Check {
+		s.Digest = s.Source // nothing else will be there
+	}
+	s.Changed = s.Digest != s.Source
+	places := map[Place]bool{}
+	for i, n := range r.graph.images {
+		if r.digests[i] == nil {
+			continue
 		}
-		if err := ref.Repo.PushManifest(ctx, e.descriptor, e.manifest); err != nil {
-			return err
+		ed := r.edits.done[n]
+		img := SealedImage{
+			Image:    Image{Platform: n.source.Platform(), Manifest: n.descriptor.Digest, Digests: r.digests[i]},
+			Sealed:   ed.descriptor.Digest,
+			Changes:  ed.changes,
+			Believed: r.believed[i],
+		}
+		if r.options.Check {
+			img.Sealed = img.Manifest
+		}
+		for _, a := range r.artifacts[i] {
+			img.Artifacts = append(img.Artifacts, a.descriptor.Digest)
+			places[InArtifact] = true
+		}
+		if img.Sealed != img.Manifest {
+			for _, p := range ed.places {
+				places[p] = true
+			}
+		}
+		s.Images = append(s.Images, img)
+	}
+	for p := range placeNames {
+		if places[Place(p)] {
+			s.Written = append(s.Written, Place(p))
 		}
 	}
-	tags := slices.Compact(slices.Sorted(slices.Values(o.Tags)))
-	if len(tags) == 0 && ref.Digest == "" && sealed.Changed {
-		tags = []string{ref.Tag}
-	}
-	for _, tag := range tags {
-		was := ""
-		if tag == ref.Tag && ref.Digest == "" {
-			was = s.Descriptor.Digest.String()
-		}
-		if err := ref.Repo.Tag(ctx, tag, e.descriptor, e.manifest, was); err != nil {
-			return err
-		}
-		if tag != "" {
-			sealed.Tags = append(sealed.Tags, tag)
-		}
-	}
-	return nil
+	return s
 }

@@ -62,12 +62,13 @@ func TestLabelKeepsBytes(t *testing.T) {
 		`"composefs.merged.erofs.v1.fsverity-sha512-12": "`+minimal+`",`,
 		`      "composefs.merged.erofs.v1.fsverity-sha512-12.sig": "00",`+"\n", "",
 		`      "composefs.merged.bootable.erofs.v1.fsverity-sha512-12": "00",`+"\n", "",
+		`"org.example": "stays"`, `"org.example": "stays",`+"\n"+`      "io.github.cfs-label.input": "`+minimalInput+`"`,
 	).Replace(odd.manifest)
 	wantConfig, wantManifest := want.texts()
 	wantText(t, "config", config, string(wantConfig))
 	wantText(t, "manifest", manifest, string(wantManifest))
 
-	wantChanges(t, sealed.Changes,
+	wantChanges(t, sealed.Images[0].Changes,
 		`removed config.Labels["containers.composefs.other"]: "inherited"`,
 		`added config.Labels["containers.composefs.fsverity"]`,
 		`replaced config.digest`,
@@ -77,10 +78,11 @@ func TestLabelKeepsBytes(t *testing.T) {
 		`replaced annotations["composefs.merged.erofs.v1.fsverity-sha512-12"]`,
 		`removed annotations["composefs.merged.erofs.v1.fsverity-sha512-12.sig"]`,
 		`removed annotations["composefs.merged.bootable.erofs.v1.fsverity-sha512-12"]`,
+		`added annotations["io.github.cfs-label.input"]: "`+minimalInput+`"`,
 	)
 
 	again := label(t, s.open(t, "a:v1"), cfslabel.LabelOptions{})
-	if again.Changed || again.Digest != sealed.Digest || len(again.Changes) > 0 || len(again.Tags) > 0 {
+	if again.Changed || again.Digest != sealed.Digest || len(again.Images[0].Changes) > 0 || len(again.Tags) > 0 {
 		t.Errorf("the second run did something: %+v", again)
 	}
 }
@@ -99,7 +101,7 @@ func TestLabelConfigAnnotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.Config.Annotations) != 2 || len(m.Annotations) != 2 {
+	if len(m.Config.Annotations) != 2 || len(m.Annotations) != 3 {
 		t.Errorf("there are %v and %v", m.Config.Annotations, m.Annotations)
 	}
 	images, err := cfslabel.Compute(t.Context(), s.open(t, "a:v1"), cfslabel.Options{
@@ -128,15 +130,21 @@ func TestLabelConfigAnnotation(t *testing.T) {
 	}
 }
 
+// docker is plain in Docker's format.
+var docker = handmade{
+	config: plain.config,
+	manifest: `{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+ "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": CONFIGSIZE, "digest": "CONFIGDIGEST"},
+ "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": LAYERSIZE, "digest": "LAYERDIGEST"}]}`,
+	mediaType: types.DockerManifestSchema2,
+}
+
 // TestLabelDocker: Docker's manifests know no annotations. They take the label,
 // and lose annotations that somebody forced upon them.
 func TestLabelDocker(t *testing.T) {
 	s := newStore(t)
-	h := plain
-	h.mediaType = types.DockerManifestSchema2
-	h.manifest = `{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
- "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": CONFIGSIZE, "digest": "CONFIGDIGEST"},
- "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": LAYERSIZE, "digest": "LAYERDIGEST"}]ANNOTATIONS}`
+	h := docker
+	h.manifest = strings.TrimSuffix(h.manifest, "}") + "ANNOTATIONS}"
 	for name, annotations := range map[string]string{
 		"a": "",
 		"b": `, "annotations": {"composefs.merged.erofs.v1.fsverity-sha512-12": "00", "k": "v"}`,
@@ -145,7 +153,7 @@ func TestLabelDocker(t *testing.T) {
 		pushed.manifest = strings.Replace(h.manifest, "ANNOTATIONS", annotations, 1)
 		s.push(t, name+":v1", pushed)
 		sealed := label(t, s.open(t, name+":v1"), cfslabel.LabelOptions{})
-		if !slices.Equal(sealed.Written, []string{"label"}) {
+		if !slices.Equal(sealed.Written, []cfslabel.Place{cfslabel.InLabel}) {
 			t.Errorf("%s: written are %q", name, sealed.Written)
 		}
 		d, config, manifest := s.pull(t, name+":v1")

@@ -3,6 +3,7 @@
 package cfslabel_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ func TestSetTag(t *testing.T) {
 		bare     = `{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:%s", "size": %d}`
 	)
 	a, b := entry(manifest, "a", "a"), entry(manifest, "b", "b")
+	xml := `{"mediaType": "application/xml", "digest": "sha384:` + hexOf("ab") + `", "size": 7000000}`
 	added := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":23,"digest":"sha256:` + hexOf("f") + `"%s}`
 	named := fmt.Sprintf(added, `,"annotations":{"org.opencontainers.image.ref.name":"%s"}`)
 	for name, tc := range map[string]struct{ index, tag, want, err string }{
@@ -47,8 +49,12 @@ func TestSetTag(t *testing.T) {
 		"no tag, an unnamed one":  {head + fmt.Sprintf(bare, hexOf("a"), 1) + tail, "", head + fmt.Sprintf(bare, hexOf("f"), 23) + tail, ""},
 		"no tag, empty layout":    {head + tail, "", head + " " + fmt.Sprintf(added, "") + " " + tail, ""},
 		"no tag, many":            {head + a + ", " + b + tail, "", "", "several images: name one"},
+		"no tag, another file":    {head + xml + ", " + a + tail, "", head + xml + ", " + sealed(a, "a") + tail, ""},
+		"no tag, only others":     {head + xml + tail, "", head + xml + ", " + fmt.Sprintf(added, "") + tail, ""},
+		"of an unknown digest":    {head + strings.Replace(a, "sha256:", "sha384:", 1) + tail, "a", "", "not a digest"},
 		"ambiguous":               {head + a + ", " + entry(manifest, "b", "a") + tail, "a", "", `several images with the tag "a"`},
-		"another media type":      {head + entry(docker, "a", "a") + ", " + b + tail, "a", head + fmt.Sprintf(named, "a") + ", " + b + tail, ""},
+		"another media type":      {head + entry(docker, "a", "a") + ", " + b + tail, "a", head + sealed(a, "a") + ", " + b + tail, ""},
+		"no index any more":       {head + entry("oci.image.index.v1+json", "a", "a") + ", " + b + tail, "a", head + fmt.Sprintf(named, "a") + ", " + b + tail, ""},
 		"no index":                {`{"schemaVersion": 2, "config": {}}`, "a", "", "config"},
 		"no JSON":                 {`{`, "a", "", "JSON"},
 		"nothing to change":       {head + sealed(a, "a") + tail, "a", head + sealed(a, "a") + tail, ""},
@@ -67,6 +73,69 @@ func TestSetTag(t *testing.T) {
 			continue
 		}
 		wantText(t, name, got, tc.want)
+	}
+}
+
+// TestSetReferrer: the entry comes last unless its digest is there, those that
+// are gone go, and all else stays.
+func TestSetReferrer(t *testing.T) {
+	const (
+		head = `{ "unknown": 1.0, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [`
+		tail = `], "schemaVersion": 2 }` + "\n"
+		none = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[`
+	)
+	entry := func(digit string) string {
+		return fmt.Sprintf(`{"x": 1.50, "size": 7, "digest": "sha256:%s", "mediaType": "a/b"}`, hexOf(digit))
+	}
+	added := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":23,"digest":"sha256:` + hexOf("f") +
+		`","annotations":{"b":"1","c":"2"},"artifactType":"x/y"}`
+	a, b, c, f := entry("a"), entry("b"), entry("c"), entry("f")
+	list := strings.Replace(head, "oci.image.index.v1", "docker.distribution.manifest.list.v2", 1)
+	for name, tc := range map[string]struct{ index, gone, want, err string }{
+		"a new index":               {"", "", none + added + "]}", ""},
+		"a new index, gone":         {"", "ab", none + added + "]}", ""},
+		"an empty one":              {head + tail, "", head + " " + added + " " + tail, ""},
+		"null":                      {`{"manifests":null,"schemaVersion":2}`, "", `{"manifests":[` + added + `],"schemaVersion":2}`, ""},
+		"behind others":             {head + a + ", " + b + tail, "", head + a + ", " + b + ", " + added + tail, ""},
+		"there already":             {head + f + ",  " + a + tail, "", head + f + ",  " + a + tail, ""},
+		"there already, one gone":   {head + f + ",  " + a + tail, "a", head + f + tail, ""},
+		"one gone":                  {head + a + ", " + b + ", " + c + tail, "b", head + a + ", " + c + ", " + added + tail, ""},
+		"all gone":                  {head + a + ", " + b + tail, "abc", head + " " + added + " " + tail, ""},
+		"twice there, gone":         {head + a + ", " + b + ", " + a + tail, "a", head + b + ", " + added + tail, ""},
+		"gone, but to be there":     {head + f + tail, "f", head + f + tail, ""},
+		"a list of Docker's":        {list + a + tail, "", "", "Docker manifest list"},
+		"a manifest":                {`{"schemaVersion": 2, "config": {"mediaType": "m", "size": 0, "digest": "sha256:` + hexOf("a") + `"}, "layers": []}`, "", "", "OCI image manifest"},
+		"no JSON":                   {`{`, "", "", "JSON"},
+		"nothing but white space":   {"\n", "", "", "JSON"},
+		"a key twice":               {`{"schemaVersion":2,"manifests":[],"manifests":[]}`, "", "", "twice"},
+		"an entry without a digest": {`{"schemaVersion":2,"manifests":[{"mediaType":"m","size":0}]}`, "", "", "manifests[0]"},
+	} {
+		d := v1.Descriptor{
+			MediaType: types.OCIManifestSchema1, Digest: v1.Hash{Algorithm: "sha256", Hex: hexOf("f")}, Size: 23,
+			ArtifactType: "x/y", Annotations: map[string]string{"c": "2", "b": "1"},
+			Data: []byte("x"), URLs: []string{"https://example.com"}, Platform: &v1.Platform{OS: "linux"},
+		}
+		var gone []v1.Hash
+		for digit := range strings.SplitSeq(tc.gone, "") {
+			gone = append(gone, v1.Hash{Algorithm: "sha256", Hex: hexOf(digit)})
+		}
+		got, err := cfslabel.LayoutEditor{}.SetReferrer([]byte(tc.index), d, gone)
+		if tc.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("%s: got %v, want an error with %q", name, err, tc.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		wantText(t, name, got, tc.want)
+		again, err := cfslabel.LayoutEditor{}.SetReferrer(got, d, gone)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantText(t, name+", again", again, tc.want)
 	}
 }
 
@@ -114,5 +183,35 @@ func TestLabelLayout(t *testing.T) {
 		if again.Changed || again.Digest != sealed.Digest {
 			t.Errorf("the second run did something: %+v", again)
 		}
+	}
+}
+
+// TestLabelLayoutAmongOthers: other entries of index.json, also such as nobody
+// could read, are neither in the way nor changed.
+func TestLabelLayoutAmongOthers(t *testing.T) {
+	dir := copyLayout(t, "minimal")
+	path := filepath.Join(dir, "index.json")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := fmt.Sprintf(`{"mediaType": "application/xml", "size": 7000000, "digest": "sha256:%s"},`, hexOf("a")) +
+		fmt.Sprintf(` {"digest": "sha384:%s", "mediaType": "application/octet-stream", "size": 3},`, strings.Repeat("a", 96))
+	i := bytes.IndexByte(before, '[') + 1
+	if err := os.WriteFile(path, []byte(string(before[:i])+others+string(before[i:])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := cfslabel.LabelOptions{Write: []cfslabel.Place{cfslabel.InLabel, cfslabel.InArtifact}}
+	for _, changes := range []bool{true, false} {
+		if sealed := label(t, openLayout(t, "oci:"+dir), o); sealed.Changed != changes {
+			t.Errorf("changed: %v, want %v", sealed.Changed, changes)
+		}
+	}
+	after, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(after), "["+others) {
+		t.Errorf("the index is %s", after)
 	}
 }

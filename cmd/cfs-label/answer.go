@@ -31,54 +31,89 @@ type computeAnswer struct {
 	Images    []imageAnswer `json:"images"`
 }
 
-// sealAnswer is the answer of cfs-label IMAGE.
-type sealAnswer struct {
-	Reference string        `json:"reference"`
-	Image     string        `json:"image"`
-	Digest    string        `json:"digest"`
-	Source    string        `json:"source"`
-	Changed   bool          `json:"changed"`
-	Written   []string      `json:"written"`
-	Signed    []string      `json:"signed"`
-	Images    []imageAnswer `json:"images"`
+// sealedAnswer is what was done to one image.
+type sealedAnswer struct {
+	imageAnswer
+	Sealed    string   `json:"sealed"`
+	Artifacts []string `json:"artifacts,omitempty"`
+	Believed  bool     `json:"believed,omitempty"`
 }
 
-func newImageAnswers(images []cfslabel.Image) []imageAnswer {
-	answers := make([]imageAnswer, len(images))
-	for i, img := range images {
-		answers[i] = imageAnswer{Platform: img.Platform, Manifest: img.Manifest.String()}
-		for _, d := range img.Digests {
-			answers[i].Digests = append(answers[i].Digests, digestAnswer{
-				Role:      d.Role.String(),
-				Format:    d.Format.String(),
-				Algorithm: d.Digest.Algorithm().String(),
-				Xattrs:    d.Xattrs.String(),
-				Digest:    d.Digest.String(),
-			})
-		}
+// skippedAnswer is an image that could not be sealed.
+type skippedAnswer struct {
+	Platform string `json:"platform"`
+	Manifest string `json:"manifest"`
+	Error    string `json:"error"`
+}
+
+// sealAnswer is the answer of cfs-label IMAGE.
+type sealAnswer struct {
+	Reference string          `json:"reference"`
+	Image     string          `json:"image"`
+	Digest    string          `json:"digest"`
+	Source    string          `json:"source"`
+	Changed   bool            `json:"changed"`
+	Written   []string        `json:"written"`
+	Signed    []string        `json:"signed"`
+	Tags      []string        `json:"tags"`
+	Images    []sealedAnswer  `json:"images"`
+	Skipped   []skippedAnswer `json:"skipped,omitempty"`
+	Findings  []string        `json:"findings,omitempty"`
+}
+
+func newImageAnswer(img cfslabel.Image) imageAnswer {
+	a := imageAnswer{Platform: img.Platform, Manifest: img.Manifest.String()}
+	for _, d := range img.Digests {
+		a.Digests = append(a.Digests, digestAnswer{
+			Role:      d.Role.String(),
+			Format:    d.Format.String(),
+			Algorithm: d.Digest.Algorithm().String(),
+			Xattrs:    d.Xattrs.String(),
+			Digest:    d.Digest.String(),
+		})
 	}
-	return answers
+	return a
 }
 
 func newComputeAnswer(ref *remote.Ref, images []cfslabel.Image) computeAnswer {
-	return computeAnswer{Reference: ref.String(), Images: newImageAnswers(images)}
+	a := computeAnswer{Reference: ref.String(), Images: make([]imageAnswer, len(images))}
+	for i, img := range images {
+		a.Images[i] = newImageAnswer(img)
+	}
+	return a
 }
 
 // newSealAnswer: written lists what this run wrote, so it is empty if nothing
 // was pushed.
-func newSealAnswer(ref *remote.Ref, s *cfslabel.Sealed, dryRun bool) sealAnswer {
+func newSealAnswer(ref *remote.Ref, s *cfslabel.Sealed, o *cfslabel.LabelOptions, findings []string) sealAnswer {
 	a := sealAnswer{
 		Reference: ref.String(),
-		Image:     ref.Repo.Name() + "@" + s.Digest.String(),
+		Image:     s.Repo.Name() + "@" + s.Digest.String(),
 		Digest:    s.Digest.String(),
 		Source:    s.Source.String(),
 		Changed:   s.Changed,
 		Written:   []string{},
 		Signed:    []string{},
-		Images:    newImageAnswers([]cfslabel.Image{s.Image}),
+		Tags:      append([]string{}, s.Tags...),
+		Findings:  findings,
 	}
-	if s.Changed && !dryRun {
-		a.Written = s.Written
+	if !o.DryRun && !o.Check {
+		for _, p := range s.Written {
+			a.Written = append(a.Written, p.String())
+		}
+	}
+	for _, img := range s.Images {
+		sealed := sealedAnswer{imageAnswer: newImageAnswer(img.Image), Sealed: img.Sealed.String(), Believed: img.Believed}
+		if o.DryRun || o.Check {
+			img.Artifacts = nil
+		}
+		for _, artifact := range img.Artifacts {
+			sealed.Artifacts = append(sealed.Artifacts, artifact.String())
+		}
+		a.Images = append(a.Images, sealed)
+	}
+	for _, skipped := range s.Skipped {
+		a.Skipped = append(a.Skipped, skippedAnswer{skipped.Platform, skipped.Manifest.String(), skipped.Err.Error()})
 	}
 	return a
 }

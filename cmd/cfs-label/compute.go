@@ -12,7 +12,8 @@ import (
 
 const computeHelp = `cfs-label compute SOURCE prints composefs digests and writes nothing.
 
-SOURCE is a registry reference or oci:DIR[:TAG]. One digest is printed in bare
+SOURCE is a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or
+docker-archive:FILE[:REF]. One digest is printed in bare
 hexadecimal; several are printed a line each: role, format, algorithm, digest,
 with the platform before them if SOURCE is an index of several images, and with
 the xattr mode behind them if several were asked for.
@@ -33,7 +34,7 @@ func computeCommand(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ref, err := source.open(cmd.Context(), args[0])
+			ref, err := source.net.open(cmd, t, args[0])
 			if err != nil {
 				return err
 			}

@@ -57,7 +57,7 @@ func demo(cmd *cobra.Command, t *terminal, keep bool) error {
 	defer stop()
 	name := host + "/demo/sample:latest"
 	s := &sealCommand{terminal: t}
-	ref, err := s.source.open(ctx, name)
+	ref, err := s.source.net.open(cmd, t, name)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func demo(cmd *cobra.Command, t *terminal, keep bool) error {
 	t.say("a registry on %s holds the sample image, %s", host, before.Digest)
 	t.say("now: cfs-label %s", name)
 	o := cfslabel.LabelOptions{Options: cfslabel.Options{Progress: newProgress(t), Warn: t.warn}}
-	if err := s.seal(cmd, ref, o); err != nil {
+	if err := s.seal(ctx, ref, o); err != nil {
 		return err
 	}
 	if err := show(ctx, t, ref); err != nil {

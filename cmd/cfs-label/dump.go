@@ -54,7 +54,7 @@ func (f *sourceFlags) tree(cmd *cobra.Command, t *terminal, arg string) (*tree.C
 	if err != nil {
 		return nil, o, err
 	}
-	ref, err := f.open(cmd.Context(), arg)
+	ref, err := f.net.open(cmd, t, arg)
 	if err != nil {
 		return nil, o, err
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 // Exit statuses. They are a contract; the help text of the program lists them.
-// 3 is for commands that compare.
 const (
 	exitDone         = 0
 	exitFailure      = 1
 	exitUsage        = 2
+	exitMismatch     = 3
 	exitUnauthorized = 4
 	exitNotFound     = 5
 )
@@ -23,6 +23,7 @@ const exitHelp = `Exit status:
   0  done
   1  failure
   2  wrong usage
+  3  not sealed, or something in the image is not what was computed (--check)
   4  the registry wants credentials, or others
   5  not found`
 
@@ -44,7 +45,10 @@ func exitCode(err error) int {
 		err  error
 		code int
 	}{
+		{cfslabel.ErrMismatch, exitMismatch},
+		{cfslabel.ErrOptions, exitUsage},
 		{remote.ErrReference, exitUsage},
+		{remote.ErrReadOnly, exitUsage},
 		{remote.ErrUnauthorized, exitUnauthorized},
 		{remote.ErrNotFound, exitNotFound},
 		{cfslabel.ErrPlatform, exitNotFound},

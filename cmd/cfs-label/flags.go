@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
 	"github.com/cfs-label/cfs-label/composefs/transform"
 	"github.com/cfs-label/cfs-label/layers"
-	"github.com/cfs-label/cfs-label/remote"
 )
 
 // list is a flag that takes values with commas between them, and may be given
@@ -65,7 +63,7 @@ type sourceFlags struct {
 	xattrs     list[transform.Xattrs]
 	platforms  []string
 	jobs       int
-	insecure   bool
+	net        netFlags
 }
 
 // Which of the flags take several values.
@@ -86,7 +84,7 @@ func (f *sourceFlags) add(fs *pflag.FlagSet) {
 	fs.Var(&f.xattrs, "xattrs", "which extended attributes of files count")
 	fs.StringArrayVar(&f.platforms, "platform", nil, "`os/arch[/variant]` to choose from an index (repeatable; default all of linux)")
 	fs.IntVar(&f.jobs, "jobs", layers.DefaultJobs(), "layers fetched at once")
-	fs.BoolVar(&f.insecure, "insecure", false, "allow http, and certificates that nobody vouches for")
+	f.net.add(fs)
 }
 
 // options returns what the flags say. many tells whether the command can use
@@ -126,13 +124,4 @@ func (f *sourceFlags) platformNames() []string {
 		return nil
 	}
 	return strings.Split(strings.Join(f.platforms, ","), ",")
-}
-
-// open returns the reference that an argument is.
-func (f *sourceFlags) open(ctx context.Context, ref string) (*remote.Ref, error) {
-	return remote.Open(ctx, ref, remote.Options{
-		Insecure:  f.insecure,
-		UserAgent: userAgent(),
-		Layout:    cfslabel.LayoutEditor{},
-	})
 }

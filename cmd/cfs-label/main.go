@@ -37,10 +37,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
 	if err != nil {
+		err = t.explain(err)
 		if !t.running {
 			err = &usageError{err}
 		}
 		t.fail(err)
+	}
+	if t.cancel != nil {
+		t.cancel()
 	}
 	return exitCode(err)
 }

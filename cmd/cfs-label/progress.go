@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,7 +13,6 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	cfslabel "github.com/cfs-label/cfs-label"
-	"github.com/cfs-label/cfs-label/layers"
 )
 
 // newProgress returns who shows progress: bars where a person looks, else
@@ -26,8 +27,14 @@ func newProgress(t *terminal) cfslabel.Progress {
 // steps tells of steps, if asked for details.
 type steps struct{ *terminal }
 
-func (s *steps) Begin(platform string, list []layers.Layer) {
-	s.detail("reading %d layers of %s", len(list), platform)
+func (s *steps) Begin(list []cfslabel.ReadLayer) {
+	var platforms []string
+	for _, l := range list {
+		if !slices.Contains(platforms, l.Platform) {
+			platforms = append(platforms, l.Platform)
+		}
+	}
+	s.detail("reading %d layers of %s", len(list), strings.Join(platforms, ", "))
 }
 
 func (s *steps) Fetched(int, int) {}
@@ -45,14 +52,14 @@ type bars struct {
 	meters []*meter
 }
 
-func (b *bars) Begin(platform string, list []layers.Layer) {
-	b.steps.Begin(platform, list)
+func (b *bars) Begin(list []cfslabel.ReadLayer) {
+	b.steps.Begin(list)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pool = mpb.New(mpb.WithOutput(b.stderr), mpb.WithWidth(40))
 	b.bars, b.meters = make([]*mpb.Bar, len(list)), make([]*meter, len(list))
 	for i, l := range list {
-		name := fmt.Sprintf("%s %2d/%d %.12s ", platform, i+1, len(list), l.Digest.Hex)
+		name := fmt.Sprintf("%s %2d/%d %.12s ", l.Platform, l.Layer+1, l.Layers, l.Digest.Hex)
 		m := newMeter(l.Size, time.Now())
 		b.meters[i] = m
 		b.bars[i] = b.pool.AddBar(l.Size,

@@ -86,7 +86,7 @@ func TestExitCode(t *testing.T) {
 
 // TestHelpNamesExitCodes: every status that errors lead to is in the help.
 func TestHelpNamesExitCodes(t *testing.T) {
-	for _, code := range []int{exitDone, exitFailure, exitUsage, exitUnauthorized, exitNotFound} {
+	for _, code := range []int{exitDone, exitFailure, exitUsage, exitMismatch, exitUnauthorized, exitNotFound} {
 		if !regexp.MustCompile(fmt.Sprintf(`(?m)^  %d  \w`, code)).MatchString(exitHelp) {
 			t.Errorf("the help does not say what exit status %d is", code)
 		}

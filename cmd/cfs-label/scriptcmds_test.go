@@ -179,6 +179,19 @@ func cmdIndex(ts *testscript.TestScript, args []string) {
 	put(ts, args[0], text{raw, m.MediaType})
 }
 
+// cmdManifest prints a manifest or index.
+func cmdManifest(ts *testscript.TestScript, args []string) {
+	want(ts, args, 1, 1, "manifest NAME:TAG|NAME@DIGEST")
+	fmt.Fprintf(ts.Stdout(), "%s\n", get(ts, args[0]).Manifest)
+}
+
+// cmdExpand replaces variables in a file.
+func cmdExpand(ts *testscript.TestScript, args []string) {
+	want(ts, args, 1, 1, "expand FILE")
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
 // cmdTag prints the digest that a tag names.
 func cmdTag(ts *testscript.TestScript, args []string) {
 	want(ts, args, 1, 1, "tag NAME:TAG")

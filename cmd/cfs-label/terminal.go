@@ -3,15 +3,22 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync"
+	"time"
 	"unicode"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	cfslabel "github.com/cfs-label/cfs-label"
 )
 
 // How the program talks: the answer alone goes to stdout; all else goes to
@@ -25,7 +32,48 @@ type terminal struct {
 	verbose        bool
 	output         outputFormat
 	noProgress     bool
-	running        bool // a command was understood and began
+	timeout        time.Duration // zero is none
+	running        bool          // a command was understood and began
+
+	cancel context.CancelFunc // ends what the timeout began
+	isOver func() bool        // whether the timeout did
+	mu     sync.Mutex         // one message at a time
+	warned sync.Map           // what warnOnce said
+}
+
+// errTimeout is why the context ends when --timeout is over.
+var errTimeout = errors.New("it took too long")
+
+// start is called when the command line was understood.
+func (t *terminal) start(cmd *cobra.Command, _ []string) error {
+	t.running = true
+	var empty error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" { // a variable of a script that is not set
+			empty = &usageError{fmt.Errorf("--%s is given without a value", f.Name)}
+		}
+	})
+	if empty != nil {
+		return empty
+	}
+	if t.timeout < 0 {
+		return &usageError{errors.New("--timeout must not be negative")}
+	}
+	if t.timeout > 0 {
+		ctx, cancel := context.WithTimeoutCause(cmd.Context(), t.timeout, errTimeout)
+		t.cancel = cancel
+		t.isOver = func() bool { return errors.Is(context.Cause(ctx), errTimeout) }
+		cmd.SetContext(ctx)
+	}
+	return nil
+}
+
+// explain says which end of the context an error is.
+func (t *terminal) explain(err error) error {
+	if t.isOver != nil && t.isOver() {
+		return fmt.Errorf("%w: not done after %v (--timeout): %w", errTimeout, t.timeout, err)
+	}
+	return err
 }
 
 // answer writes a line of the answer.
@@ -58,8 +106,21 @@ func (t *terminal) detail(format string, args ...any) {
 
 func (t *terminal) warn(message string) { t.say("warning: %s", message) }
 
+// warnOnce warns of what several may find.
+func (t *terminal) warnOnce(message string) {
+	if _, said := t.warned.LoadOrStore(message, true); !said {
+		t.warn(message)
+	}
+}
+
 // fail tells of the error that ends the program.
 func (t *terminal) fail(err error) {
+	if m, ok := errors.AsType[*cfslabel.MismatchError](err); ok {
+		for _, finding := range m.Findings {
+			t.print("%s", finding)
+		}
+		err = cfslabel.ErrMismatch
+	}
 	t.print("%v", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		t.print("see cfs-label --help")
@@ -77,6 +138,8 @@ func (t *terminal) print(format string, args ...any) {
 		}
 		return r
 	}, fmt.Sprintf(format, args...))
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	_, _ = fmt.Fprintf(t.stderr, "cfs-label: %s\n", text)
 }
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cfslabel
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/cfs-label/cfs-label/composefs/fsverity"
+	"github.com/cfs-label/cfs-label/image"
+	"github.com/cfs-label/cfs-label/remote"
+)
+
+// artifactsMax is how many artifacts of our type are looked at: others may have
+// put any number beside an image.
+const artifactsMax = 100
+
+// artifact is one to be pushed.
+type artifact struct {
+	descriptor v1.Descriptor
+	subject    v1.Hash
+	raw        []byte
+	blobs      []image.Blob
+	replaced   []v1.Hash // those that it takes the place of
+}
+
+// artifactsFor returns the artifacts that an image, as it is to be, should have:
+// one for each algorithm.
+func artifactsFor(s *Source, e *edited, digests []Digest) []*image.Artifact {
+	var list []*image.Artifact
+	byAlgorithm := map[fsverity.Algorithm]*image.Artifact{}
+	for _, d := range annotated(digests) {
+		alg := d.Digest.Algorithm()
+		a := byAlgorithm[alg]
+		if a == nil {
+			a = &image.Artifact{
+				Subject: v1.Descriptor{MediaType: e.descriptor.MediaType, Digest: e.descriptor.Digest, Size: e.descriptor.Size},
+				Entries: []image.ArtifactEntry{
+					{Role: image.RoleManifest, Digest: fsverity.Sum(alg, e.raw)},
+					{Role: image.RoleConfig, Digest: fsverity.Sum(alg, e.config)},
+				},
+			}
+			byAlgorithm[alg] = a
+			list = append(list, a)
+		}
+		a.Entries = append(a.Entries, image.ArtifactEntry{Role: d.Role, Digest: d.Digest})
+	}
+	for alg, a := range byAlgorithm {
+		of := slices.DeleteFunc(annotated(digests), func(d Digest) bool { return d.Digest.Algorithm() != alg })
+		a.Annotations = []image.KV{{Key: image.InputKey, Value: inputKey(s, of)}}
+	}
+	return list
+}
+
+// there is an artifact that a repository has.
+type there struct {
+	descriptor v1.Descriptor
+	raw        []byte
+	*image.Artifact
+}
+
+// artifactsOf returns the artifacts of our type that refer to the subject. One
+// that cannot be understood is told and passed over: it is somebody else's.
+func artifactsOf(ctx context.Context, repo remote.Repo, subject v1.Hash, warn func(string)) ([]there, error) {
+	list, err := repo.Referrers(ctx, subject, image.ArtifactType)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > artifactsMax {
+		return nil, fmt.Errorf("%s has %d artifacts of type %s: remove those that nobody needs", subject, len(list), image.ArtifactType)
+	}
+	var out []there
+	for _, d := range list {
+		raw, err := repo.Manifest(ctx, d)
+		if errors.Is(err, remote.ErrNotFound) {
+			continue // a list that was not brought up to date
+		}
+		if err != nil {
+			return nil, err
+		}
+		a, err := image.ParseArtifact(raw, func(d v1.Descriptor) ([]byte, error) {
+			return repo.BlobBytes(ctx, d, image.MaxSignatureSize)
+		})
+		if err != nil {
+			warn(fmt.Sprintf("the artifact %s of %s cannot be understood: %v", d.Digest, subject, err))
+			continue
+		}
+		if a.Subject.Digest == subject {
+			out = append(out, there{d, raw, a})
+		}
+	}
+	return out, nil
+}
+
+// sameDigests reports whether two artifacts say the same.
+func sameDigests(a, b *image.Artifact) bool {
+	return slices.EqualFunc(a.Entries, b.Entries, func(x, y image.ArtifactEntry) bool {
+		return x.Role == y.Role && x.Digest == y.Digest
+	})
+}
+
+// plan returns the artifact to be pushed so that the image has a and no other;
+// nil if that is so. One that only holds digests gives way; a signed one that
+// says the same is as good, and one that says something else is told.
+func plan(a *image.Artifact, have []there, warn func(string)) (*artifact, error) {
+	raw, blobs, err := a.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	p := &artifact{subject: a.Subject.Digest, raw: raw, blobs: blobs}
+	d := image.Describe(raw)
+	p.descriptor = v1.Descriptor{
+		MediaType: image.OCIManifest.MediaType(), Digest: d.Digest, Size: d.Size,
+		ArtifactType: image.ArtifactType, Annotations: map[string]string{},
+	}
+	for _, kv := range a.Annotations {
+		p.descriptor.Annotations[kv.Key] = kv.Value
+	}
+	isThere := false
+	for _, h := range have {
+		switch {
+		case h.Algorithm() != a.Algorithm():
+		case bytes.Equal(h.raw, raw), h.IsSigned() && sameDigests(h.Artifact, a):
+			isThere = true
+			p.descriptor, p.raw, p.blobs = h.descriptor, h.raw, nil
+		case h.IsSigned():
+			warn(fmt.Sprintf("%s has a signed artifact that names other digests: %s; remove it", a.Subject.Digest, h.descriptor.Digest))
+		default:
+			p.replaced = append(p.replaced, h.descriptor.Digest)
+		}
+	}
+	if isThere && len(p.replaced) == 0 {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// foundBeside returns the digests that the artifacts of an image give for what
+// was asked for; ok as for found.digests.
+func foundBeside(s *Source, have []there, o *LabelOptions) (list []Digest, ok bool) {
+	f := &found{annotations: map[string]string{}}
+	for _, h := range have {
+		f.add(s, h.Artifact)
+	}
+	for _, alg := range o.Algorithms {
+		one := LabelOptions{Options: o.Options, Write: []Place{InArtifact}}
+		one.Algorithms = []fsverity.Algorithm{alg}
+		f.key = f.annotations[keyOf(alg)]
+		digests, ok := f.digests(s, &one)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, digests...)
+	}
+	if o.writes(InLabel) {
+		for _, key := range o.LabelKeys {
+			if s.Config.Labels[key] != o.LabelFormat.value(list[0].Digest) {
+				return nil, false
+			}
+		}
+	}
+	return list, true
+}
+
+// add takes what an artifact says, if it speaks of the image as it is.
+func (f *found) add(s *Source, a *image.Artifact) {
+	alg := a.Algorithm()
+	said := map[string]string{}
+	for _, e := range a.Entries {
+		said[image.AnnotationKey(e.Role, alg)] = e.Digest.String()
+	}
+	if said[image.AnnotationKey(image.RoleManifest, alg)] != fsverity.Sum(alg, s.RawManifest).String() ||
+		said[image.AnnotationKey(image.RoleConfig, alg)] != fsverity.Sum(alg, s.RawConfig).String() {
+		return
+	}
+	for _, kv := range a.Annotations {
+		if kv.Key == image.InputKey {
+			said[keyOf(alg)] = kv.Value
+		}
+	}
+	maps.Copy(f.annotations, said)
+}
+
+// keyOf names the input key of an algorithm's artifact.
+func keyOf(alg fsverity.Algorithm) string { return image.InputKey + " " + alg.String() }

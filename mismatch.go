@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cfslabel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cfs-label/cfs-label/composefs/fsverity"
+	"github.com/cfs-label/cfs-label/image"
+)
+
+// ErrMismatch is what an image gives that is not sealed, or not as it should be.
+var ErrMismatch = errors.New("the image does not say what was computed")
+
+// MismatchError says what an image does not say, or says wrongly. It is an
+// ErrMismatch.
+type MismatchError struct{ Findings []string }
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%v: %s", ErrMismatch, strings.Join(e.Findings, "; "))
+}
+
+func (e *MismatchError) Unwrap() error { return ErrMismatch }
+
+// mismatches returns what a run would change, as an error.
+func (r *run) mismatches() error {
+	var findings []string
+	for i, n := range r.graph.images {
+		if r.digests[i] == nil {
+			continue
+		}
+		say := func(format string, args ...any) {
+			text := fmt.Sprintf(format, args...)
+			if len(r.graph.images) > 1 {
+				text = n.source.Platform() + ": " + text
+			}
+			findings = append(findings, text)
+		}
+		for _, c := range r.edits.done[n].changes {
+			if text := mismatch(n.source, c); text != "" {
+				say("%s", text)
+			}
+		}
+		for _, a := range r.artifacts[i] {
+			if len(a.replaced) > 0 {
+				say("the artifact %s is not what was computed", a.replaced[0])
+			} else {
+				say("there is no artifact with the digests (%s)", image.ArtifactType)
+			}
+		}
+	}
+	for _, text := range r.contradictions() {
+		findings = append(findings, text+": this run did not compute it, and it may be of another image")
+	}
+	if len(findings) == 0 {
+		return nil
+	}
+	return &MismatchError{findings}
+}
+
+// mismatch says what a change finds wrong with the image as it is; "" where the
+// change only follows from others.
+func mismatch(s *Source, c image.Change) string {
+	what := c.Place + "[" + fmt.Sprintf("%q", c.Key) + "]"
+	switch {
+	case c.Key == image.InputKey, c.Key == "mediaType":
+		return ""
+	case c.Place == "config" && (c.Key == "digest" || c.Key == "size" || c.Key == "data"):
+		return ""
+	case c.Action == image.Added:
+		return fmt.Sprintf("%s is missing; it should be %s", what, c.New)
+	case c.Action == image.Removed:
+		return fmt.Sprintf("%s was not computed by this run, and may be of another image: %s", what, c.Old)
+	}
+	for _, alg := range []fsverity.Algorithm{fsverity.SHA512, fsverity.SHA256} {
+		if c.Key == image.AnnotationKey(image.RoleConfig, alg) && c.Old == fsverity.Sum(alg, s.RawConfig).String() {
+			return "" // right for the config as it is
+		}
+	}
+	return fmt.Sprintf("%s is %s; it should be %s", what, c.Old, c.New)
+}
