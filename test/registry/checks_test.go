@@ -6,14 +6,12 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
-	"github.com/cfs-label/cfs-label/internal/oracle"
 )
 
 // vectors has images with the reference's answers.
@@ -228,21 +226,7 @@ func checkMissingBlob(s server, repo string) {
 // checkSkopeo: skopeo takes the sealed image for what it is, and the digest of
 // its copy is the same.
 func checkSkopeo(s server, repo string) {
-	skopeo := oracle.Require(s.t, "skopeo")
-	policy := filepath.Join(s.home, "policy.json")
-	must(s.t, os.WriteFile(policy, []byte(`{"default": [{"type": "insecureAcceptAnything"}]}`), 0o600))
-	run := func(args ...string) []byte {
-		s.t.Helper()
-		args = append([]string{"--policy", policy}, args...)
-		var stderr strings.Builder
-		command := exec.CommandContext(s.t.Context(), skopeo, args...)
-		command.Stderr = &stderr
-		out, err := command.Output()
-		if err != nil {
-			s.t.Fatalf("skopeo %q: %v\n%s", args, err, stderr.String())
-		}
-		return out
-	}
+	skopeo := s.skopeo()
 	for _, vector := range pushed {
 		s.push(vector, repo+":"+vector)
 		computed := s.ok("compute", repo+":"+vector)
@@ -252,14 +236,14 @@ func checkSkopeo(s server, repo string) {
 			Digest string
 			Labels map[string]string
 		}
-		out := run("inspect", "--tls-verify=false", "--authfile", s.configFile(), "docker://"+repo+":"+vector)
-		must(s.t, json.Unmarshal(out, &seen))
+		out := s.must(skopeo("inspect", "--tls-verify=false", "docker://"+repo+":"+vector))
+		must(s.t, json.Unmarshal([]byte(out), &seen))
 		if repo+"@"+seen.Digest != sealed || seen.Labels["containers.composefs.fsverity"] != computed {
 			s.t.Errorf("%s: skopeo sees %+v, want %s and the label %s", vector, seen, sealed, computed)
 		}
 
 		copied := "oci:" + filepath.Join(s.t.TempDir(), "layout") + ":copy"
-		run("copy", "--src-tls-verify=false", "--src-authfile", s.configFile(), "docker://"+sealed, copied)
+		s.must(skopeo("copy", "--src-tls-verify=false", "docker://"+sealed, copied))
 		if got := s.ok("compute", copied); got != computed {
 			s.t.Errorf("%s: the copy's digest is %s, want %s", vector, got, computed)
 		}

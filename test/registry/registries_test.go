@@ -18,6 +18,7 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
+	_ "github.com/distribution/distribution/v3/registry/auth/token"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
@@ -79,6 +80,7 @@ storage:
   filesystem: {rootdirectory: %s}
   delete: {enabled: true}
   maintenance: {uploadpurging: {enabled: false}}
+validation: {manifests: {urls: {allow: ['^https://layers\.example\.com/']}}}
 http:
   addr: 127.0.0.1:0
 `, filepath.Join(dir, "storage"))

@@ -6,16 +6,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -31,6 +25,9 @@ type server struct {
 	host string
 	user authn.AuthConfig // whom the checks' own requests come from
 	home string           // with the config.json of docker login
+	// expired is a token that the registry takes for too old; "" where it takes
+	// none at all.
+	expired string
 }
 
 // configFile has the credentials of as, for all programs.
@@ -56,36 +53,6 @@ func (s server) as(user, password string) server {
 	must(s.t, err)
 	must(s.t, os.WriteFile(s.configFile(), data, 0o600))
 	return s
-}
-
-// watched returns a second door to the registry, and a function that returns
-// the requests that wrote through it since the last time. To ask whether one
-// may push, an upload is started and cancelled: that writes nothing.
-func (s server) watched() (door server, writes func() []string) {
-	s.t.Helper()
-	var mu sync.Mutex
-	var seen []string
-	registry := &url.URL{Scheme: "http", Host: s.host}
-	next := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(registry)
-		r.Out.Host = r.In.Host // registries say by it where an upload goes on
-	}}
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPut || r.Method == http.MethodPatch {
-			mu.Lock()
-			seen = append(seen, r.Method+" "+r.URL.Path)
-			mu.Unlock()
-		}
-		next.ServeHTTP(w, r)
-	}))
-	s.t.Cleanup(front.Close)
-	s.host = strings.TrimPrefix(front.URL, "http://")
-	return s.as(s.user.Username, s.user.Password), func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		defer func() { seen = nil }()
-		return seen
-	}
 }
 
 // result is how a program ended.
@@ -187,24 +154,6 @@ type image struct {
 	manifest *v1.Manifest
 	config   []byte
 	labels   map[string]string
-}
-
-// lose makes the registry forget a blob.
-func (s server) lose(repo, digest string) {
-	s.t.Helper()
-	host, path, _ := strings.Cut(repo, "/")
-	target := fmt.Sprintf("http://%s/v2/%s/blobs/%s", host, path, digest)
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodDelete, target, http.NoBody)
-	must(s.t, err)
-	if s.user.Username != "" {
-		req.SetBasicAuth(s.user.Username, s.user.Password)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	must(s.t, err)
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusAccepted {
-		s.t.Fatalf("DELETE %s: %s", target, resp.Status)
-	}
 }
 
 func reference(t *testing.T, text string) name.Reference {
