@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/cfs-label/cfs-label/image"
@@ -169,7 +170,8 @@ func FuzzEditIndex(f *testing.F) {
 		want["manifests"] = slices.Delete(list, removed, removed+1)
 		got, changes, err := image.EditIndex(raw, edits)
 		if err != nil {
-			if !errors.Is(err, image.ErrEncoding) {
+			isUnknown := len(edits) > 1 && errors.Is(err, image.ErrDigest) && !isKnown(m.Manifests[changed].Digest)
+			if !errors.Is(err, image.ErrEncoding) && !isUnknown {
 				t.Fatalf("the edit is fine: %v", err)
 			}
 			return
@@ -188,6 +190,12 @@ func FuzzEditIndex(f *testing.F) {
 			}
 		}
 	})
+}
+
+// isKnown reports whether the digest is of an algorithm that can be computed.
+func isKnown(d v1.Hash) bool {
+	_, err := v1.NewHash(d.String())
+	return err == nil
 }
 
 // elements returns the text of an index's descriptors.
