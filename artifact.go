@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/cfs-label/cfs-label/composefs/erofs"
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
 	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
@@ -35,25 +36,22 @@ type artifact struct {
 func artifactsFor(s *Source, e *edited, digests []Digest) []*image.Artifact {
 	var list []*image.Artifact
 	byAlgorithm := map[fsverity.Algorithm]*image.Artifact{}
-	for _, d := range annotated(digests) {
-		alg := d.Digest.Algorithm()
+	for _, o := range objectsOf(e.config, digests) {
+		alg := o.Digest.Algorithm()
 		a := byAlgorithm[alg]
 		if a == nil {
+			of := slices.DeleteFunc(slices.Clone(digests), func(d Digest) bool {
+				return d.Format != erofs.V1 || d.Digest.Algorithm() != alg
+			})
 			a = &image.Artifact{
-				Subject: v1.Descriptor{MediaType: e.descriptor.MediaType, Digest: e.descriptor.Digest, Size: e.descriptor.Size},
-				Entries: []image.ArtifactEntry{
-					{Role: image.RoleManifest, Digest: fsverity.Sum(alg, e.raw)},
-					{Role: image.RoleConfig, Digest: fsverity.Sum(alg, e.config)},
-				},
+				Subject:     v1.Descriptor{MediaType: e.descriptor.MediaType, Digest: e.descriptor.Digest, Size: e.descriptor.Size},
+				Entries:     []image.ArtifactEntry{{Role: image.RoleManifest, Digest: fsverity.Sum(alg, e.raw)}},
+				Annotations: []image.KV{{Key: image.InputKey, Value: inputKey(s, of)}},
 			}
 			byAlgorithm[alg] = a
 			list = append(list, a)
 		}
-		a.Entries = append(a.Entries, image.ArtifactEntry{Role: d.Role, Digest: d.Digest})
-	}
-	for alg, a := range byAlgorithm {
-		of := slices.DeleteFunc(annotated(digests), func(d Digest) bool { return d.Digest.Algorithm() != alg })
-		a.Annotations = []image.KV{{Key: image.InputKey, Value: inputKey(s, of)}}
+		a.Entries = append(a.Entries, o)
 	}
 	return list
 }

@@ -108,8 +108,10 @@ func (e *edited) editManifest(s *Source, m *image.Manifest, digests []Digest, o 
 		return saysElse(m.Annotations, key, value) || saysElse(m.Config.Annotations, key, value)
 	}
 	if o.writes(InAnnotations) && !m.Kind.IsDocker() {
-		if err := annotate(&change, e.config, digests); err != nil {
-			return err
+		for _, o := range objectsOf(e.config, digests) {
+			if err := change.SetDigest(o.Role, o.Digest); err != nil {
+				return err
+			}
 		}
 		if len(change.Annotations) > 0 {
 			change.Annotations = append(change.Annotations, image.KV{Key: image.InputKey, Value: right[image.InputKey]})
@@ -140,54 +142,33 @@ func saysElse(annotations map[string]string, key, value string) bool {
 }
 
 // annotationsFor returns all annotations that are right for an image with that
-// config: those of all digests, and the key of its input.
+// config: those of its objects, and the key of its input.
 func annotationsFor(s *Source, config []byte, digests []Digest) map[string]string {
 	right := map[string]string{image.InputKey: inputKey(s, digests)}
-	for _, d := range annotated(digests) {
-		alg := d.Digest.Algorithm()
-		right[image.AnnotationKey(d.Role, alg)] = d.Digest.String()
-		right[image.AnnotationKey(image.RoleConfig, alg)] = fsverity.Sum(alg, config).String()
+	for _, o := range objectsOf(config, digests) {
+		right[image.AnnotationKey(o.Role, o.Digest.Algorithm())] = o.Digest.String()
 	}
 	return right
 }
 
-// annotated returns the digests that the sealing specification has annotations
-// for: one for each role and algorithm, of V1.
-func annotated(digests []Digest) []Digest {
-	type kind struct {
-		role image.Role
-		alg  fsverity.Algorithm
+// objectsOf returns the objects of an image that the sealing specification has
+// annotations for, each once and in the order of the roles: for each algorithm
+// of V1 the config, and the EROFS images.
+func objectsOf(config []byte, digests []Digest) []image.ArtifactEntry {
+	var list []image.ArtifactEntry
+	add := func(role image.Role, d fsverity.Digest) {
+		isIt := func(o image.ArtifactEntry) bool { return o.Role == role && o.Digest.Algorithm() == d.Algorithm() }
+		if !slices.ContainsFunc(list, isIt) {
+			list = append(list, image.ArtifactEntry{Role: role, Digest: d})
+		}
 	}
-	seen := map[kind]bool{}
-	var list []Digest
 	for _, d := range digests {
-		k := kind{d.Role, d.Digest.Algorithm()}
-		if d.Format == erofs.V1 && !seen[k] {
-			seen[k] = true
-			list = append(list, d)
+		if d.Format == erofs.V1 {
+			add(image.RoleConfig, fsverity.Sum(d.Digest.Algorithm(), config))
+			add(d.Role, d.Digest)
 		}
 	}
 	return list
-}
-
-// annotate adds the annotations of the sealing specification: the digests and,
-// for the same algorithms, one of the config.
-func annotate(change *image.ManifestEdit, config []byte, digests []Digest) error {
-	seen := map[fsverity.Algorithm]bool{}
-	for _, d := range annotated(digests) {
-		if err := change.SetDigest(d.Role, d.Digest); err != nil {
-			return err
-		}
-		alg := d.Digest.Algorithm()
-		if seen[alg] {
-			continue
-		}
-		seen[alg] = true
-		if err := change.SetDigest(image.RoleConfig, fsverity.Sum(alg, config)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // warnOfXattrs says so if what is written is not what hosts compute.

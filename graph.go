@@ -185,6 +185,9 @@ func (g *graph) readChild(ctx context.Context, c *node, d v1.Descriptor) (wanted
 	case err == nil, errors.Is(err, ErrNotImage):
 		return wanted, nil
 	case g.skip && isUnsealable(err) && !d.MediaType.IsIndex():
+		if isGiven(d.Platform) {
+			g.match(*d.Platform)
+		}
 		g.skipOver(Skipped{Platform: platformOf(d), Manifest: d.Digest, Err: err})
 		return false, nil
 	}
@@ -279,9 +282,7 @@ func (g *graph) want(n *node, d v1.Descriptor) (bool, error) {
 		g.pass(&p)
 		return false, nil
 	}
-	for i, asked := range g.platforms {
-		g.matched[i] = g.matched[i] || p.Satisfies(asked)
-	}
+	g.match(p)
 	if err := n.source.check(); err != nil {
 		return false, fmt.Errorf("%s: %w", n.descriptor.Digest, err)
 	}
@@ -289,6 +290,13 @@ func (g *graph) want(n *node, d v1.Descriptor) (bool, error) {
 		g.images = append(g.images, n)
 	}
 	return true, nil
+}
+
+// match remembers that there is an image for the platform.
+func (g *graph) match(p v1.Platform) {
+	for i, asked := range g.platforms {
+		g.matched[i] = g.matched[i] || p.Satisfies(asked)
+	}
 }
 
 func (g *graph) wants(p v1.Platform) bool {

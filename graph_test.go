@@ -110,6 +110,29 @@ func TestSkipChild(t *testing.T) {
 	}
 }
 
+// TestSkipPlatform: a platform that was asked for, and whose image was skipped, is
+// not one that the index lacks.
+func TestSkipPlatform(t *testing.T) {
+	s := newStore(t)
+	good := s.push(t, "a:amd", plain)
+	bad := s.putText(t, "a:bad", types.OCIManifestSchema1, "{}")
+	s.putText(t, "a:v1", types.OCIImageIndex, indexOf(listing(good, on("linux/amd64")), listing(bad, on("linux/arm64"))))
+	s.answer("/manifests/"+bad.Digest.String(), http.StatusNotFound)
+	asked := cfslabel.LabelOptions{SkipUnsealable: true}
+	asked.Platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+	sealed, err := cfslabel.Label(t.Context(), s.openOnce(t, "a:v1"), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sealed.Images) != 1 || len(sealed.Skipped) != 1 || sealed.Skipped[0].Manifest != bad.Digest {
+		t.Errorf("got %+v", sealed)
+	}
+	asked.Platforms = []v1.Platform{{OS: "linux", Architecture: "s390x"}}
+	if _, err := cfslabel.Label(t.Context(), s.openOnce(t, "a:v1"), asked); !errors.Is(err, cfslabel.ErrPlatform) {
+		t.Errorf("for a platform that is not there: %v", err)
+	}
+}
+
 // TestSkipIndex: an index in the index is no image: that it cannot be read is an
 // error, whatever may be skipped.
 func TestSkipIndex(t *testing.T) {

@@ -56,8 +56,8 @@ type SealedImage struct {
 // Label computes the digests of an image, or of the images of an index, and
 // writes them: labels into configs, annotations into manifests, or artifacts
 // beside them. It pushes blobs, manifests, the indexes above them, artifacts and,
-// last of all, tags. Where an error occurs before the tags, none was moved, and
-// no Sealed is returned; one that is returned with an error says which tags were.
+// last of all, tags. Where an error occurs before the tags, none was moved; a
+// Sealed that is returned with an error says which tags were.
 func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkDocker(ref, g); err != nil {
+	if err := o.settleDocker(ref, g); err != nil {
 		return nil, err
 	}
 	r := &run{ref: ref, target: o.target(ref), graph: g, options: &o}
@@ -83,24 +83,20 @@ func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error
 		return nil, err
 	}
 	sealed := r.sealed()
-	switch {
-	case o.Check:
+	if o.Check {
 		return sealed, r.mismatches()
-	case o.DryRun:
-		r.warn(ctx, sealed)
-		return sealed, nil
 	}
 	r.warn(ctx, sealed)
-	if err := r.push(ctx, sealed); err != nil {
-		return sealed, err
+	if o.DryRun {
+		return sealed, nil
 	}
-	return sealed, nil
+	return sealed, r.push(ctx, sealed)
 }
 
-// checkDocker fails where annotations alone are asked for and there are none to
-// be. In layouts and archives there are OCI's formats: Docker's are converted on
-// their way there.
-func (o *LabelOptions) checkDocker(ref *remote.Ref, g *graph) error {
+// settleDocker decides what becomes of Docker's formats. It fails where
+// annotations are asked for and there are none to be. In layouts and archives
+// there are OCI's formats: Docker's are converted on their way there.
+func (o *LabelOptions) settleDocker(ref *remote.Ref, g *graph) error {
 	isDocker := func(s *Source) bool { return s.Manifest.Kind.IsDocker() }
 	i := slices.IndexFunc(g.sources(), isDocker)
 	if i < 0 || o.OCI {

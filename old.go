@@ -64,7 +64,11 @@ func (r *run) contradictions() []string {
 		if r.digests[i] == nil {
 			continue
 		}
-		for _, c := range contradictions(n, r.digests[i], r.options) {
+		changes, err := contradictions(n, r.digests[i], r.options)
+		if err != nil {
+			list = append(list, fmt.Sprintf("%s: %v", n.descriptor.Digest, err))
+		}
+		for _, c := range changes {
 			list = append(list, c.Key+": "+c.Old)
 		}
 	}
@@ -72,32 +76,26 @@ func (r *run) contradictions() []string {
 }
 
 // contradictions returns what an image says of its digests and this run did not
-// find.
-func contradictions(n *node, digests []Digest, o *LabelOptions) []image.Change {
-	only := *o
-	only.Write = []Place{InAnnotations} // of which the edit of a config removes only
-	e := asItIs(n)
-	if err := e.editConfig(n.source, digests, &only); err != nil {
-		return nil
+// find: what an edit would remove that writes nothing.
+func contradictions(n *node, digests []Digest, o *LabelOptions) ([]image.Change, error) {
+	nothing := *o
+	nothing.Write = nil
+	config, manifest := asItIs(n), asItIs(n)
+	if err := config.editConfig(n.source, digests, &nothing); err != nil {
+		return nil, err
 	}
-	changes := e.changes
-	right := annotationsFor(n.source, n.source.RawConfig, digests)
-	for _, said := range []map[string]string{n.source.Manifest.Annotations, n.source.Manifest.Config.Annotations} {
-		for _, key := range slices.Sorted(maps.Keys(said)) {
-			value := said[key]
-			if image.StaleAnnotation(key) && !strings.HasSuffix(key, ".sig") && right[key] != value {
-				changes = append(changes, image.Change{Key: key, Old: value})
-			}
-		}
+	if err := manifest.editManifest(n.source, n.source.Manifest, digests, &nothing); err != nil {
+		return nil, err
 	}
-	return changes
+	changes := slices.Concat(config.changes, manifest.changes)
+	return slices.DeleteFunc(changes, func(c image.Change) bool { return c.Key == image.InputKey }), nil
 }
 
 // warnOfOld counts and names what is said of digests that change.
 func (r *run) warnOfOld(ctx context.Context, sealed *Sealed) {
 	old := map[v1.Hash]bool{}
 	for n, ed := range r.edits.done {
-		if n.raw != nil && ed.descriptor.Digest != n.descriptor.Digest {
+		if ed.descriptor.Digest != n.descriptor.Digest {
 			old[n.descriptor.Digest] = true
 		}
 	}

@@ -64,13 +64,17 @@ type pusher struct {
 }
 
 func (p *pusher) push(ctx context.Context, top *node) error {
-	work, running := errgroup.WithContext(ctx)
+	copying, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work, running := errgroup.WithContext(copying)
 	work.SetLimit(p.jobs)
 	err := p.collect(running, work, top, map[*node]bool{})
-	if werr := work.Wait(); werr != nil {
-		return werr
+	if err != nil && running.Err() == nil {
+		cancel() // the copies that are on their way are for nothing
+		_ = work.Wait()
+		return err
 	}
-	if err != nil {
+	if err := work.Wait(); err != nil {
 		return err
 	}
 	for _, images := range []bool{true, false} {

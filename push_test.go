@@ -70,6 +70,39 @@ func TestGoesAlong(t *testing.T) {
 	}
 }
 
+// TestFailureEndsCopies: what cannot go elsewhere ends the copies that are on their
+// way, rather than wait for a registry that is slow to give them.
+func TestFailureEndsCopies(t *testing.T) {
+	s, other := newStore(t), newStore(t)
+	amd := s.push(t, "a:amd", plain)
+	windows := s.push(t, "a:win", handmade{platform("windows", "amd64").config, `{"schemaVersion":2,"layers":1}`, types.OCIManifestSchema1})
+	s.putText(t, "a:v1", types.OCIImageIndex, indexOf(listing(amd, on("linux/amd64")), listing(windows, on("windows/amd64"))))
+	_, _, manifest := s.pull(t, "a:amd")
+	m, err := image.ParseManifest(manifest, types.OCIManifestSchema1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := "/blobs/" + m.Layers[0].Digest.String()
+	copying := make(chan struct{})
+	s.intercept = func(_ http.ResponseWriter, req *http.Request) bool {
+		switch {
+		case req.Method != http.MethodGet:
+			return false
+		case strings.HasSuffix(req.URL.Path, layer) && s.count(http.MethodGet, layer) == 2: // the copy; the first was the digest
+			close(copying)
+			<-req.Context().Done()
+			return true
+		case strings.HasSuffix(req.URL.Path, windows.Digest.String()) && s.count(http.MethodGet, layer) > 0:
+			<-copying
+		}
+		return false
+	}
+	_, err = cfslabel.Label(t.Context(), s.openOnce(t, "a:v1"), cfslabel.LabelOptions{To: target(t, other.host+"/b:v1")})
+	if err == nil || !strings.Contains(err.Error(), "which goes along") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestDigestMovesNoTag: an image that is named by its digest, with a tag or
 // without, is sealed without a tag; one that is given with Tags is moved,
 // whatever it names.

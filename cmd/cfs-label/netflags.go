@@ -82,7 +82,7 @@ func (f *netFlags) options(t *terminal) remote.Options {
 		Password:   f.password,
 		Retries:    f.retries,
 		UserAgent:  userAgent(),
-		Warn:       t.warnOnce,
+		Warn:       t.warn,
 		Layout:     cfslabel.LayoutEditor{},
 	}
 	if f.retries == 0 {

@@ -57,6 +57,7 @@ func (b *bars) Begin(list []cfslabel.ReadLayer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pool = mpb.New(mpb.WithOutput(b.stderr), mpb.WithWidth(40))
+	b.hold()
 	b.bars, b.meters = make([]*mpb.Bar, len(list)), make([]*meter, len(list))
 	for i, l := range list {
 		name := fmt.Sprintf("%s %2d/%d %.12s ", l.Platform, l.Layer+1, l.Layers, l.Digest.Hex)
@@ -90,6 +91,7 @@ func (b *bars) End() {
 	if b.pool != nil {
 		b.pool.Wait()
 	}
+	b.release()
 	b.pool, b.bars, b.meters = nil, nil, nil
 }
 

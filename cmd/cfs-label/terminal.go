@@ -37,8 +37,10 @@ type terminal struct {
 
 	cancel context.CancelFunc // ends what the timeout began
 	isOver func() bool        // whether the timeout did
-	mu     sync.Mutex         // one message at a time
-	warned sync.Map           // what warnOnce said
+	warned sync.Map           // what was warned of
+
+	mu   sync.Mutex       // one message at a time
+	held *strings.Builder // what waits until the bars are gone; nil: nothing has to
 }
 
 // errTimeout is why the context ends when --timeout is over.
@@ -104,12 +106,10 @@ func (t *terminal) detail(format string, args ...any) {
 	}
 }
 
-func (t *terminal) warn(message string) { t.say("warning: %s", message) }
-
-// warnOnce warns of what several may find.
-func (t *terminal) warnOnce(message string) {
+// warn warns of each thing once, though several find it.
+func (t *terminal) warn(message string) {
 	if _, said := t.warned.LoadOrStore(message, true); !said {
-		t.warn(message)
+		t.say("warning: %s", message)
 	}
 }
 
@@ -140,7 +140,28 @@ func (t *terminal) print(format string, args ...any) {
 	}, fmt.Sprintf(format, args...))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, _ = fmt.Fprintf(t.stderr, "cfs-label: %s\n", text)
+	w := t.stderr
+	if t.held != nil {
+		w = t.held
+	}
+	_, _ = fmt.Fprintf(w, "cfs-label: %s\n", text)
+}
+
+// hold makes messages wait: a line between the bars would push them apart.
+func (t *terminal) hold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = &strings.Builder{}
+}
+
+// release writes the messages that waited.
+func (t *terminal) release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held != nil {
+		_, _ = io.WriteString(t.stderr, t.held.String())
+	}
+	t.held = nil
 }
 
 // isTerminal reports whether a person looks at stderr.
