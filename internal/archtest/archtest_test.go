@@ -147,6 +147,25 @@ func TestCheck(t *testing.T) {
 			want: ". links " + cosign,
 		},
 		{
+			name: "a cloud linked through cosign",
+			pkg:  goPackage{ImportPath: module + "/sign/cosign", Deps: []string{cosign, "github.com/aws/aws-sdk-go-v2/service/kms"}},
+			want: "sign/cosign links github.com/aws/aws-sdk-go-v2/service/kms",
+		},
+		{
+			name: "a cloud linked by the command",
+			pkg:  goPackage{ImportPath: module + "/cmd/cfs-label", Deps: []string{cosign, "cloud.google.com/go/kms/apiv1"}},
+			want: "cmd/cfs-label links cloud.google.com/go/kms/apiv1",
+		},
+		{
+			name: "a key store imported",
+			pkg:  goPackage{ImportPath: module + "/sign/cosign", Imports: []string{"github.com/sigstore/sigstore/pkg/signature/kms/hashivault"}},
+			want: `(group "cloud"), which its row does not allow`,
+		},
+		{
+			name: "the protocol of key stores",
+			pkg:  goPackage{ImportPath: module + "/sign/cosign", Imports: []string{"github.com/sigstore/sigstore/pkg/signature/kms"}},
+		},
+		{
 			name: "the demo's registry",
 			pkg:  goPackage{ImportPath: module + "/cmd/cfs-label", Imports: []string{ggcr + "/pkg/registry"}},
 		},

@@ -29,6 +29,10 @@ type row struct {
 // oci are the groups that a package of the composefs library never links.
 var oci = []string{"ggcr", "ggcr v1", "ggcr registry", "oci", "cosign", "nats"}
 
+// heavy are the groups that nothing links: keys in a cloud are reached by
+// Sigstore's plug-in programs.
+var heavy = []string{"cloud"}
+
 // belowRoot are the folders that the root package joins together.
 var belowRoot = []string{
 	"composefs/...", "layers/...", "boot", "lint", "image", "remote", "sign", "sign/pkcs7",
@@ -55,13 +59,14 @@ var table = []row{
 	{folder: "lint", ours: []string{"composefs/tree", "layers", "boot"}},
 	{folder: "image", ours: []string{"composefs/fsverity"}, theirs: []string{"ggcr v1"}},
 	{folder: "remote", theirs: []string{"ggcr", "ggcr v1"}},
-	{folder: "sign", ours: []string{"image", "remote"}, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign"}},
-	{folder: "sign/pkcs7", ours: []string{"sign", "image", "remote", "composefs/fsverity"}, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign"}},
-	{folder: "sign/cosign", ours: []string{"sign", "image", "remote"}, theirs: []string{"ggcr", "ggcr v1", "oci", "cosign"}},
-	{folder: ".", ours: belowRoot, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign", "nats"}},
+	{folder: "sign", ours: []string{"image", "remote"}, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign", "cloud"}},
+	{folder: "sign/pkcs7", ours: []string{"sign", "image", "remote", "composefs/fsverity"}, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign", "cloud"}},
+	{folder: "sign/cosign", ours: []string{"sign", "image", "remote"}, theirs: []string{"ggcr", "ggcr v1", "oci", "cosign"}, never: heavy},
+	{folder: "sign/program", ours: []string{"sign"}, never: []string{"cosign", "cloud"}},
+	{folder: ".", ours: belowRoot, theirs: []string{"ggcr", "ggcr v1"}, never: []string{"cosign", "nats", "cloud"}},
 	{folder: "hook", ours: []string{".", "image", "remote", "sign", "sign/cosign", "sign/pkcs7"}, theirs: []string{"ggcr", "ggcr v1", "nats"}},
-	{folder: "cmd/cfs-label", ours: append([]string{".", "hook", "sign/cosign", "cmd/cfs-label/internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry"}},
-	{folder: "cmd/cfs-label/internal/...", ours: append([]string{".", "hook", "sign/cosign", "cmd/cfs-label/internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry"}},
+	{folder: "cmd/cfs-label", ours: append([]string{".", "hook", "sign/cosign", "sign/program", "cmd/cfs-label/internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry"}, never: heavy},
+	{folder: "cmd/cfs-label/internal/...", ours: append([]string{".", "hook", "sign/cosign", "sign/program", "cmd/cfs-label/internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry"}, never: heavy},
 
 	// The test kit. Nothing above lists it, so no code that ships imports it.
 	{folder: "internal/...", ours: append([]string{".", "internal/..."}, belowRoot...), theirs: []string{"ggcr", "ggcr v1", "ggcr registry", "oci", "testing"}},
@@ -89,6 +94,34 @@ var bound = map[string][]string{
 	},
 	"cosign": {
 		"github.com/sigstore",
+	},
+	// SDKs of clouds and key stores, and those packages of Sigstore's that bring
+	// them along.
+	"cloud": {
+		"cloud.google.com",
+		"google.golang.org/api",
+		"github.com/aws",
+		"github.com/Azure/azure-sdk-for-go",
+		"github.com/Azure/go-autorest",
+		"github.com/AzureAD",
+		"github.com/aliyun",
+		"github.com/alibabacloud-go",
+		"github.com/tencentcloud",
+		"github.com/hashicorp/vault",
+		"github.com/openbao",
+		"github.com/spiffe",
+		"github.com/google/go-github",
+		"github.com/xanzy/go-gitlab",
+		"gitlab.com/gitlab-org",
+		"k8s.io",
+		"sigs.k8s.io",
+		"github.com/sigstore/cosign/v2/cmd",
+		"github.com/sigstore/cosign/v2/pkg/providers/all",
+		"github.com/sigstore/cosign/v2/pkg/signature",
+		"github.com/sigstore/sigstore/pkg/signature/kms/aws",
+		"github.com/sigstore/sigstore/pkg/signature/kms/azure",
+		"github.com/sigstore/sigstore/pkg/signature/kms/gcp",
+		"github.com/sigstore/sigstore/pkg/signature/kms/hashivault",
 	},
 	"nats": {
 		"github.com/nats-io",
