@@ -81,7 +81,11 @@ type ManifestEdit struct {
 // SetDigest adds the annotation of the role's digest where it belongs. Its
 // error is that a manifest cannot carry the role.
 func (e *ManifestEdit) SetDigest(role Role, d fsverity.Digest) error {
-	kv := KV{AnnotationKey(role, d.Algorithm()), d.String()}
+	return e.add(role, KV{AnnotationKey(role, d.Algorithm()), d.String()})
+}
+
+// add adds an annotation where those of the role belong.
+func (e *ManifestEdit) add(role Role, kv KV) error {
 	switch role.Where() {
 	case OnManifest:
 		e.Annotations = append(e.Annotations, kv)
@@ -91,6 +95,16 @@ func (e *ManifestEdit) SetDigest(role Role, d fsverity.Digest) error {
 		return fmt.Errorf("%w: the digest of role %s can be in an artifact only", ErrEdit, role)
 	}
 	return nil
+}
+
+// SetSignature adds the annotation with the signature of the role's digest, in
+// DER, beside that of the digest. Its error is that of SetDigest, or that the
+// signature is larger than MaxSignatureSize.
+func (e *ManifestEdit) SetSignature(role Role, alg fsverity.Algorithm, der []byte) error {
+	if err := checkSignatureSize(int64(len(der))); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrEdit, role, err)
+	}
+	return e.add(role, KV{SignatureKey(role, alg), base64.StdEncoding.EncodeToString(der)})
 }
 
 // EditManifest edits an image manifest. It returns the new text, which is raw

@@ -47,7 +47,7 @@ func baseTransport(reg name.Registry, o Options) (http.RoundTripper, error) {
 // chain returns what sends requests through bottom as o has it.
 func chain(bottom http.RoundTripper, reg name.Registry, o Options, stall time.Duration) http.RoundTripper {
 	var t http.RoundTripper = answers{next: rewinder{takers{next: bottom, stall: stall}}, stall: stall}
-	t = retrier{next: t, patience: patienceOf(o)}
+	t = retrier{next: forgetting{t}, patience: patienceOf(o)}
 	if o.Warn != nil {
 		t = newWarner(t, o.Warn)
 	}
