@@ -16,6 +16,7 @@ import (
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
 	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
+	"github.com/cfs-label/cfs-label/sign/pkcs7"
 )
 
 // artifactsMax is how many artifacts of our type are looked at: others may have
@@ -66,6 +67,20 @@ type there struct {
 // artifactsOf returns the artifacts of our type that refer to the subject. One
 // that cannot be understood is told and passed over: it is somebody else's.
 func artifactsOf(ctx context.Context, repo remote.Repo, subject v1.Hash, warn func(string)) ([]there, error) {
+	return listArtifacts(ctx, repo, subject, func(d v1.Descriptor, err error) {
+		if !errors.Is(err, errOtherSubject) {
+			warn(fmt.Sprintf("the artifact %s of %s cannot be understood: %v", d.Digest, subject, err))
+		}
+	})
+}
+
+// errOtherSubject is an artifact that is listed beside what it is not about.
+var errOtherSubject = errors.New("it is listed beside this image, and refers to another")
+
+// listArtifacts returns the artifacts of our type that refer to the subject. odd
+// is told of each that is listed as one and is none. What could not be read for
+// another reason is an error: nobody knows what it says.
+func listArtifacts(ctx context.Context, repo remote.Repo, subject v1.Hash, odd func(v1.Descriptor, error)) ([]there, error) {
 	list, err := repo.Referrers(ctx, subject, image.ArtifactType)
 	if err != nil {
 		return nil, err
@@ -75,25 +90,56 @@ func artifactsOf(ctx context.Context, repo remote.Repo, subject v1.Hash, warn fu
 	}
 	var out []there
 	for _, d := range list {
-		raw, err := repo.Manifest(ctx, d)
-		if errors.Is(err, remote.ErrNotFound) {
-			continue // a list that was not brought up to date
-		}
-		if err != nil {
+		h, bad, err := readArtifact(ctx, repo, d)
+		switch {
+		case errors.Is(err, remote.ErrNotFound): // a list that was not brought up to date
+		case err != nil:
 			return nil, err
-		}
-		a, err := image.ParseArtifact(raw, func(d v1.Descriptor) ([]byte, error) {
-			return repo.BlobBytes(ctx, d, image.MaxSignatureSize)
-		})
-		if err != nil {
-			warn(fmt.Sprintf("the artifact %s of %s cannot be understood: %v", d.Digest, subject, err))
-			continue
-		}
-		if a.Subject.Digest == subject {
-			out = append(out, there{d, raw, a})
+		case bad != nil:
+			odd(d, bad)
+		case h.Subject.Digest != subject:
+			odd(d, fmt.Errorf("%w: %s", errOtherSubject, h.Subject.Digest))
+		default:
+			out = append(out, h)
 		}
 	}
 	return out, nil
+}
+
+// readArtifact reads an artifact; bad is why it cannot be understood.
+func readArtifact(ctx context.Context, repo remote.Repo, d v1.Descriptor) (h there, bad, err error) {
+	raw, err := repo.Manifest(ctx, d)
+	if err != nil {
+		return there{}, nil, err
+	}
+	var broken error // of the way to a blob, not of the blob
+	a, bad := image.ParseArtifact(raw, func(d v1.Descriptor) ([]byte, error) {
+		content, err := repo.BlobBytes(ctx, d, image.MaxSignatureSize)
+		if err != nil && !errors.Is(err, remote.ErrNotFound) && !errors.Is(err, remote.ErrContent) {
+			broken = err
+		}
+		return content, err
+	})
+	if broken != nil {
+		return there{}, nil, broken
+	}
+	return there{d, raw, a}, bad, nil
+}
+
+// vouchesFor reports whether the artifact has the digests of an image's manifest
+// and config, and all that it has is signed with the certificate's key.
+func (h there) vouchesFor(s *Source, alg fsverity.Algorithm, by *pkcs7.Certificate) bool {
+	if h.Algorithm() != alg || !isSignedBy(h.Artifact, by) {
+		return false
+	}
+	for _, e := range h.Entries {
+		switch {
+		case e.Role == image.RoleManifest && e.Digest != fsverity.Sum(alg, s.RawManifest),
+			e.Role == image.RoleConfig && e.Digest != fsverity.Sum(alg, s.RawConfig):
+			return false
+		}
+	}
+	return true
 }
 
 // sameDigests reports whether two artifacts say the same.
@@ -103,10 +149,40 @@ func sameDigests(a, b *image.Artifact) bool {
 	})
 }
 
-// plan returns the artifact to be pushed so that the image has a and no other;
-// nil if that is so. One that only holds digests gives way; a signed one that
-// says the same is as good, and one that says something else is told.
-func plan(a *image.Artifact, have []there, warn func(string)) (*artifact, error) {
+// saysNoMore reports whether all that the artifact says is in a.
+func (h there) saysNoMore(a *image.Artifact) bool {
+	m, err := image.ParseManifest(h.raw, "")
+	if err != nil || len(m.Layers) != len(h.Entries) { // there are layers that are not known here
+		return false
+	}
+	return !slices.ContainsFunc(m.Layers, func(d v1.Descriptor) bool { return len(d.Annotations) != 1 }) &&
+		!slices.ContainsFunc(h.Annotations, func(kv image.KV) bool { return kv.Key != image.InputKey }) &&
+		!slices.ContainsFunc(h.Entries, func(e image.ArtifactEntry) bool {
+			return !slices.ContainsFunc(a.Entries, func(o image.ArtifactEntry) bool { return o.Role == e.Role && o.Digest == e.Digest })
+		})
+}
+
+// denies reports whether the artifact has another digest for a role of a.
+func (h there) denies(a *image.Artifact) bool {
+	return slices.ContainsFunc(h.Entries, func(e image.ArtifactEntry) bool {
+		return slices.ContainsFunc(a.Entries, func(o image.ArtifactEntry) bool { return o.Role == e.Role && o.Digest != e.Digest })
+	})
+}
+
+// due is an artifact that an image is to have.
+type due struct {
+	*image.Artifact
+	// by is the certificate of the key that signed; nil if any will do.
+	by *pkcs7.Certificate
+	// computed tells that its digests were computed from the layers in this run.
+	computed bool
+}
+
+// plan returns the artifact to be pushed so that the image has a; nil if it has.
+// One without signatures gives way if it says no more than a, or if it says what
+// is known to be wrong. A signed one that says the same is as good, if its
+// signatures are by the key of a, and one that says something else is told.
+func plan(a due, have []there, warn func(string)) (*artifact, error) {
 	raw, blobs, err := a.Marshal()
 	if err != nil {
 		return nil, err
@@ -124,13 +200,17 @@ func plan(a *image.Artifact, have []there, warn func(string)) (*artifact, error)
 	for _, h := range have {
 		switch {
 		case h.Algorithm() != a.Algorithm():
-		case bytes.Equal(h.raw, raw), h.IsSigned() && sameDigests(h.Artifact, a):
+		case bytes.Equal(h.raw, raw), h.IsSigned() && sameDigests(h.Artifact, a.Artifact) && (a.by == nil || isSignedBy(h.Artifact, a.by)):
 			isThere = true
 			p.descriptor, p.raw, p.blobs = h.descriptor, h.raw, nil
+		case h.IsSigned() && sameDigests(h.Artifact, a.Artifact): // somebody else's
 		case h.IsSigned():
 			warn(fmt.Sprintf("%s has a signed artifact that names other digests: %s; remove it", a.Subject.Digest, h.descriptor.Digest))
-		default:
+		case h.saysNoMore(a.Artifact), a.computed && h.denies(a.Artifact):
 			p.replaced = append(p.replaced, h.descriptor.Digest)
+		default:
+			warn(fmt.Sprintf("%s keeps an artifact without signatures that says more than the new one: %s; remove it if nobody needs it",
+				a.Subject.Digest, h.descriptor.Digest))
 		}
 	}
 	if isThere && len(p.replaced) == 0 {

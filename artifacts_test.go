@@ -37,8 +37,8 @@ func (s *store) artifactOf(t *testing.T, d v1.Descriptor) *image.Artifact {
 	}
 }
 
-// sign makes an artifact a signed one.
-func sign(a *image.Artifact) {
+// forge makes an artifact a signed one.
+func forge(a *image.Artifact) {
 	for i := range a.Entries {
 		a.Entries[i].Signature = []byte{byte(i), 1}
 	}
@@ -89,12 +89,12 @@ func TestArtifactsThere(t *testing.T) {
 		warns  string
 	}{
 		"ours":                 {[][]func(*image.Artifact){nil}, 1, false, "", ""},
-		"signed":               {[][]func(*image.Artifact){change(sign)}, 1, false, "", ""},
-		"signed, wrong":        {[][]func(*image.Artifact){change(sign, wrong)}, 1, true, "there is no artifact", "a signed artifact that names other digests: STALE; remove it"},
+		"signed":               {[][]func(*image.Artifact){change(forge)}, 1, false, "", ""},
+		"signed, wrong":        {[][]func(*image.Artifact){change(forge, wrong)}, 1, true, "there is no artifact", "a signed artifact that names other digests: STALE; remove it"},
 		"of another image":     {[][]func(*image.Artifact){change(elsewhere)}, 1, true, "there is no artifact", ""},
 		"stale":                {[][]func(*image.Artifact){change(wrong)}, 0, true, "the artifact STALE is not what was computed", ""},
 		"ours and a stale one": {[][]func(*image.Artifact){nil, change(wrong)}, 1, false, "the artifact STALE is not what was computed", ""},
-		"signed and stale":     {[][]func(*image.Artifact){change(sign), change(wrong)}, 1, false, "the artifact STALE is not what was computed", ""},
+		"signed and stale":     {[][]func(*image.Artifact){change(forge), change(wrong)}, 1, false, "the artifact STALE is not what was computed", ""},
 	} {
 		s := newStore(t)
 		d := s.push(t, "a:v1", plain)
@@ -146,7 +146,7 @@ func TestIfNeededArtifact(t *testing.T) {
 		believed bool
 	}{
 		"right":             {func(*image.Artifact) {}, true},
-		"signed":            {sign, true},
+		"signed":            {forge, true},
 		"another manifest":  {spoil(image.RoleManifest), false},
 		"another config":    {spoil(image.RoleConfig), false},
 		"another tree":      {spoil(image.RoleMerged), false},
@@ -200,6 +200,11 @@ func (s *store) listReferrers(d v1.Hash, artifactType string, n int) {
 		made := v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digestOf(fmt.Append(nil, i)), Size: 1}
 		entries = append(entries, listing(made, fmt.Sprintf(`,"artifactType":%q`, artifactType)))
 	}
+	s.listAs(d, entries)
+}
+
+// listAs makes the store list these referrers of a digest.
+func (s *store) listAs(d v1.Hash, entries []string) {
 	s.intercept = func(w http.ResponseWriter, req *http.Request) bool {
 		if !strings.HasSuffix(req.URL.Path, "/manifests/sha256-"+d.Hex) {
 			return false

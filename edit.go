@@ -108,10 +108,14 @@ func (e *edited) editManifest(s *Source, m *image.Manifest, digests []Digest, o 
 		return saysElse(m.Annotations, key, value) || saysElse(m.Config.Annotations, key, value)
 	}
 	if o.writes(InAnnotations) && !m.Kind.IsDocker() {
-		for _, o := range objectsOf(e.config, digests) {
+		objects := objectsOf(e.config, digests)
+		for _, o := range objects {
 			if err := change.SetDigest(o.Role, o.Digest); err != nil {
 				return err
 			}
+		}
+		if err := signInline(&change, objects, o.Kernel); err != nil {
+			return err
 		}
 		if len(change.Annotations) > 0 {
 			change.Annotations = append(change.Annotations, image.KV{Key: image.InputKey, Value: right[image.InputKey]})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
+	"github.com/cfs-label/cfs-label/sign/pkcs7"
 )
 
 // What asking for something gives that Docker's formats cannot be.
@@ -36,6 +37,9 @@ type Sealed struct {
 	IndexChanges []image.Change
 	// Written are the places that this run wrote to.
 	Written []Place
+	// Signed are the manifests and indexes that were signed, the one at the top
+	// last.
+	Signed []Signed
 	// Tags name the manifest or index now; none after a dry run.
 	Tags []string
 }
@@ -55,11 +59,14 @@ type SealedImage struct {
 
 // Label computes the digests of an image, or of the images of an index, and
 // writes them: labels into configs, annotations into manifests, or artifacts
-// beside them. It pushes blobs, manifests, the indexes above them, artifacts and,
-// last of all, tags. Where an error occurs before the tags, none was moved; a
+// beside them. It pushes blobs, manifests, the indexes above them, artifacts,
+// signatures and, last of all, tags. Where an error occurs before the tags, none was moved; a
 // Sealed that is returned with an error says which tags were.
 func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error) {
 	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	if err := o.Signing.check(ctx, o.target(ref)); err != nil {
 		return nil, err
 	}
 	g, err := readGraph(ctx, ref, o.Platforms, o.SkipUnsealable)
@@ -189,9 +196,15 @@ func (r *run) believe(ctx context.Context, s *Source) (digests []Digest, ok bool
 	if _, err := s.Layers(); err != nil {
 		return nil, false, nil //nolint:nilerr // who reads the layers says so better
 	}
+	if ok, err := r.isVouchedFor(ctx, s); !ok || err != nil {
+		return nil, false, err
+	}
 	if o.writes(InAnnotations) || !o.writes(InArtifact) {
 		digests, ok = foundIn(s).digests(s, o)
 		return digests, ok, nil
+	}
+	if o.Signing != nil || o.Kernel != nil {
+		return nil, false, nil // a signature of the image says nothing of what is beside it
 	}
 	have, err := artifactsOf(ctx, r.target, s.Descriptor.Digest, o.Warn)
 	if err != nil {
@@ -204,8 +217,12 @@ func (r *run) believe(ctx context.Context, s *Source) (digests []Digest, ok bool
 // planArtifacts finds out which artifacts are to be pushed.
 func (r *run) planArtifacts(ctx context.Context) error {
 	r.artifacts = make([][]*artifact, len(r.graph.images))
-	if !r.options.writes(InArtifact) {
+	if !r.options.makesArtifacts() {
 		return nil
+	}
+	var by *pkcs7.Certificate
+	if r.options.Kernel != nil {
+		by = r.options.Kernel.Certificate()
 	}
 	for i, n := range r.graph.images {
 		if r.digests[i] == nil {
@@ -217,7 +234,10 @@ func (r *run) planArtifacts(ctx context.Context) error {
 			return err
 		}
 		for _, a := range wanted {
-			p, err := plan(a, have, r.options.Warn)
+			if err := signEntries(a, r.options.Kernel); err != nil {
+				return err
+			}
+			p, err := plan(due{a, by, true}, have, r.options.Warn)
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrMismatch is what an image gives that is not sealed, or not as it should be.
-var ErrMismatch = errors.New("the image does not say what was computed")
+var ErrMismatch = errors.New("the image is not sealed, or not as it should be")
 
 // MismatchError says what an image does not say, or says wrongly. It is an
 // ErrMismatch.

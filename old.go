@@ -143,20 +143,12 @@ type said struct {
 
 // saidOf finds what is said of a digest.
 func saidOf(ctx context.Context, repo remote.Repo, d v1.Hash, found chan<- said) error {
-	for _, b := range besides {
-		tag := d.Algorithm + "-" + d.Hex + b.suffix
-		desc, raw, err := repo.Resolve(ctx, tag, "")
-		if errors.Is(err, remote.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		n := 1
-		if m, err := image.ParseManifest(raw, desc.MediaType); err == nil {
-			n = len(m.Layers)
-		}
-		found <- said{n, fmt.Sprintf("%s (%s)", tag, count(n, b.singular, b.plural))}
+	tags, err := tagsBeside(ctx, repo, d)
+	if err != nil {
+		return err
+	}
+	for _, t := range tags {
+		found <- said{t.Count, fmt.Sprintf("%s (%s)", t.Tag, t)}
 	}
 	list, err := repo.Referrers(ctx, d, "")
 	if err != nil {
@@ -173,6 +165,43 @@ func saidOf(ctx context.Context, repo remote.Repo, d v1.Hash, found chan<- said)
 		found <- said{more, fmt.Sprintf("%s (%d referrers more)", d, more)}
 	}
 	return nil
+}
+
+// BesideTag is one of the tags by which cosign puts things beside an image.
+type BesideTag struct {
+	Tag    string
+	Digest v1.Hash // that the tag names
+	Count  int     // of what is in it
+	kind   int     // position in besides
+}
+
+// String returns how many there are of what, as in "2 signatures".
+func (t BesideTag) String() string {
+	return count(t.Count, besides[t.kind].singular, besides[t.kind].plural)
+}
+
+// What returns what is in it: signatures, attestations, SBOMs.
+func (t BesideTag) What() string { return besides[t.kind].plural }
+
+// tagsBeside returns cosign's tags of a digest, as far as they are there.
+func tagsBeside(ctx context.Context, repo remote.Repo, d v1.Hash) ([]BesideTag, error) {
+	var list []BesideTag
+	for i, b := range besides {
+		tag := d.Algorithm + "-" + d.Hex + b.suffix
+		desc, raw, err := repo.Resolve(ctx, tag, "")
+		if errors.Is(err, remote.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		t := BesideTag{Tag: tag, Digest: desc.Digest, Count: 1, kind: i}
+		if m, err := image.ParseManifest(raw, desc.MediaType); err == nil {
+			t.Count = len(m.Layers)
+		}
+		list = append(list, t)
+	}
+	return list, nil
 }
 
 // count says how many there are.

@@ -13,6 +13,7 @@ import (
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
 	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
+	"github.com/cfs-label/cfs-label/sign/pkcs7"
 )
 
 // ErrOptions is what options give that contradict one another.
@@ -166,6 +167,12 @@ type LabelOptions struct {
 	Check bool
 	// DryRun changes nothing where the image is.
 	DryRun bool
+
+	// Signing, if not nil, signs what is pushed before a tag names it.
+	Signing *Signing
+	// Kernel, if not nil, signs the digests of V1 for the kernel's fs-verity:
+	// in annotations, where those are written, and in artifacts.
+	Kernel *pkcs7.Key
 }
 
 // fill puts the defaults in, and checks what was given.
@@ -177,7 +184,7 @@ func (o *LabelOptions) fill() error {
 	if len(o.LabelKeys) == 0 {
 		o.LabelKeys = []string{image.LabelKey}
 	}
-	if o.writes(InArtifact) && !slices.Contains(o.Formats, erofs.V1) {
+	if o.makesArtifacts() && !slices.Contains(o.Formats, erofs.V1) {
 		o.Formats = append(slices.Clone(o.Formats), erofs.V1) // it holds no other
 	}
 	if err := checkTags(o.Tags); err != nil {
@@ -196,6 +203,7 @@ func (o *LabelOptions) contradiction() error {
 		{o.Check && o.IfNeeded, "checking reads the layers whatever an annotation says"},
 		{o.Check && o.To != nil, "checking writes nothing anywhere else"},
 		{o.Check && len(o.Tags) > 0, "checking writes no tags"},
+		{o.Check && (o.Signing != nil || o.Kernel != nil), "checking signs nothing, and cfs-label verify checks signatures"},
 		{o.writesOnly(InAnnotations) && !slices.Contains(o.Formats, erofs.V1), "there are annotations for format v1 alone"},
 		{o.writesOnly(InArtifact) && o.OCI, "an artifact leaves the image as it is, in Docker's format or OCI's"},
 	} {
@@ -211,6 +219,11 @@ func (o *LabelOptions) writes(p Place) bool { return slices.Contains(o.Write, p)
 func (o *LabelOptions) writesOnly(p Place) bool {
 	return !slices.ContainsFunc(o.Write, func(w Place) bool { return w != p })
 }
+
+// makesArtifacts reports whether there are to be artifacts. A signature of a
+// manifest cannot be in it, and where there are signatures, there is to be one of
+// the manifest (sealing_spec.rs, "Implementation Considerations").
+func (o *LabelOptions) makesArtifacts() bool { return o.writes(InArtifact) || o.Kernel != nil }
 
 // editsImage reports whether the image itself is to hold digests.
 func (o *LabelOptions) editsImage() bool { return !o.writesOnly(InArtifact) }

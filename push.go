@@ -20,7 +20,8 @@ import (
 )
 
 // push stores what was edited, or all where the image goes elsewhere: blobs,
-// manifests from the bottom up, artifacts, and tags last. sealed learns which.
+// manifests from the bottom up, artifacts, signatures, and tags last. sealed
+// learns what was signed and which tags were moved.
 func (r *run) push(ctx context.Context, sealed *Sealed) error {
 	o := r.options
 	p := &pusher{
@@ -40,7 +41,10 @@ func (r *run) push(ctx context.Context, sealed *Sealed) error {
 			}
 		}
 	}
-	err := r.tag(ctx, sealed)
+	err := r.sign(ctx, sealed)
+	if err == nil {
+		err = r.tag(ctx, sealed)
+	}
 	if err == nil {
 		err = r.target.Flush(ctx)
 	}

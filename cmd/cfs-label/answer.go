@@ -46,19 +46,43 @@ type skippedAnswer struct {
 	Error    string `json:"error"`
 }
 
+// madeAnswer is a signature that is there now.
+type madeAnswer struct {
+	Digest     string  `json:"digest"`
+	Format     string  `json:"format"`
+	Place      string  `json:"place"`
+	Present    bool    `json:"present,omitempty"`
+	Identity   string  `json:"identity,omitempty"`
+	LogIndexes []int64 `json:"logIndexes,omitempty"`
+}
+
+// newSigned returns the digests that were signed, and the signatures that are
+// known of them.
+func newSigned(list []cfslabel.Signed) (digests []string, signatures []madeAnswer) {
+	digests = []string{}
+	for _, s := range list {
+		digests = append(digests, s.Digest.String())
+		for _, m := range s.Made {
+			signatures = append(signatures, madeAnswer{s.Digest.String(), string(m.Format), m.Place, m.Present, m.Identity, m.LogIndexes})
+		}
+	}
+	return digests, signatures
+}
+
 // sealAnswer is the answer of cfs-label IMAGE.
 type sealAnswer struct {
-	Reference string          `json:"reference"`
-	Image     string          `json:"image"`
-	Digest    string          `json:"digest"`
-	Source    string          `json:"source"`
-	Changed   bool            `json:"changed"`
-	Written   []string        `json:"written"`
-	Signed    []string        `json:"signed"`
-	Tags      []string        `json:"tags"`
-	Images    []sealedAnswer  `json:"images"`
-	Skipped   []skippedAnswer `json:"skipped,omitempty"`
-	Findings  []string        `json:"findings,omitempty"`
+	Reference  string          `json:"reference"`
+	Image      string          `json:"image"`
+	Digest     string          `json:"digest"`
+	Source     string          `json:"source"`
+	Changed    bool            `json:"changed"`
+	Written    []string        `json:"written"`
+	Signed     []string        `json:"signed"`
+	Signatures []madeAnswer    `json:"signatures,omitempty"`
+	Tags       []string        `json:"tags"`
+	Images     []sealedAnswer  `json:"images"`
+	Skipped    []skippedAnswer `json:"skipped,omitempty"`
+	Findings   []string        `json:"findings,omitempty"`
 }
 
 func newImageAnswer(img cfslabel.Image) imageAnswer {
@@ -93,10 +117,10 @@ func newSealAnswer(ref *remote.Ref, s *cfslabel.Sealed, o *cfslabel.LabelOptions
 		Source:    s.Source.String(),
 		Changed:   s.Changed,
 		Written:   []string{},
-		Signed:    []string{},
 		Tags:      append([]string{}, s.Tags...),
 		Findings:  findings,
 	}
+	a.Signed, a.Signatures = newSigned(s.Signed)
 	if !o.DryRun && !o.Check {
 		for _, p := range s.Written {
 			a.Written = append(a.Written, p.String())

@@ -4,9 +4,13 @@ package main
 
 import (
 	"errors"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	cfslabel "github.com/cfs-label/cfs-label"
 	"github.com/cfs-label/cfs-label/remote"
+	"github.com/cfs-label/cfs-label/sign"
 )
 
 // Exit statuses. They are a contract; the help text of the program lists them.
@@ -23,7 +27,8 @@ const exitHelp = `Exit status:
   0  done
   1  failure
   2  wrong usage
-  3  not sealed, or something in the image is not what was computed (--check)
+  3  not sealed, or something does not hold that the image or a signature says
+     (--check, verify)
   4  the registry wants credentials, or others
   5  not found`
 
@@ -47,6 +52,7 @@ func exitCode(err error) int {
 	}{
 		{cfslabel.ErrMismatch, exitMismatch},
 		{cfslabel.ErrOptions, exitUsage},
+		{sign.ErrOptions, exitUsage},
 		{remote.ErrReference, exitUsage},
 		{remote.ErrReadOnly, exitUsage},
 		{remote.ErrUnauthorized, exitUnauthorized},
@@ -55,6 +61,15 @@ func exitCode(err error) int {
 	} {
 		if errors.Is(err, m.err) {
 			return m.code
+		}
+	}
+	// Signatures are read and written by a library.
+	if a, ok := errors.AsType[*transport.Error](err); ok {
+		switch a.StatusCode {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return exitUnauthorized
+		case http.StatusNotFound:
+			return exitNotFound
 		}
 	}
 	return exitFailure

@@ -82,9 +82,14 @@ func (f *sourceFlags) add(fs *pflag.FlagSet) {
 	f.xattrs = list[transform.Xattrs]{parse: transform.ParseXattrs, values: []transform.Xattrs{transform.AllowlistOnly}, kind: "allowlist-only|keep-user-xattrs"}
 	fs.Var(&f.algorithms, "algorithm", "algorithm of the fs-verity digests")
 	fs.Var(&f.xattrs, "xattrs", "which extended attributes of files count")
+	f.addChoice(fs)
+}
+
+// addChoice adds the flags that say which images are read, and how.
+func (f *sourceFlags) addChoice(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.platforms, "platform", nil, "`os/arch[/variant]` to choose from an index (repeatable; default all of linux)")
 	fs.IntVar(&f.jobs, "jobs", layers.DefaultJobs(), "layers fetched at once")
-	f.net.add(fs)
+	inGroup(fs, registryGroup, f.net.add)
 }
 
 // options returns what the flags say. many tells whether the command can use

@@ -26,6 +26,9 @@ var every = []string{
 	"--tag=x", "--to=r/x", "--force", "--if-needed", "--check", "--dry-run",
 	"--insecure", "--plain-http", "--ca-file=ca", "--client-cert=cert", "--client-key=key",
 	"--authfile=auth", "--username=alice", "--password-stdin", "--retries=7",
+	"--sign", "--key=k", "--identity-token=t", "--fulcio-url=f", "--rekor-url=r", "--timestamp-server-url=u", "--tlog-upload=false",
+	"--signing-config=c", "--trusted-root=root", "--signature-format=both", "--annotations=a=b", "--sign-container-identity=i",
+	"--sign-recursive=false", "--sign-exec=x", "--fsverity-key=kk", "--fsverity-cert=kc",
 }
 
 // everywhere are flags that say how the program talks.
@@ -70,7 +73,7 @@ func wantNoZero(t *testing.T, options any, but ...string) {
 }
 
 // TestFlagsReachLabelOptions: each flag reaches its option, and each option has a
-// flag. Where the image is put is opened later.
+// flag. Where the image is put is opened later, and keys are read later.
 func TestFlagsReachLabelOptions(t *testing.T) {
 	s, _ := sealWith(t, every)
 	common, err := s.source.options(s.terminal, manyEach)
@@ -78,7 +81,7 @@ func TestFlagsReachLabelOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s.flags.options(common)
-	wantNoZero(t, got, "To")
+	wantNoZero(t, got, "To", "Signing", "Kernel")
 	got.Progress, got.Warn = nil, nil // functions cannot be compared
 	want := cfslabel.LabelOptions{
 		Options: cfslabel.Options{

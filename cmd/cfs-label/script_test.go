@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cfs-label": main})
+	testscript.Main(m, map[string]func(){"cfs-label": main, "spy": spy, "sigstore-kms-spy": spy})
 }
 
 // hubKey is where a script's environment has its *hub.
@@ -29,14 +30,21 @@ func TestScript(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(vectors, "minimal", "oci", "index.json")); err != nil {
 		t.Fatalf("the vectors are not there: %v", err)
 	}
+	keys, err := filepath.Abs("testdata/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
-		Setup:               func(e *testscript.Env) error { return setup(e, vectors) },
+		Setup:               func(e *testscript.Env) error { return setup(e, vectors, keys) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"discreet":  positive(cmdDiscreet),
 			"expand":    positive(cmdExpand),
+			"fileenv":   positive(cmdFileenv),
 			"files":     positive(cmdFiles),
+			"hsm":       positive(cmdHSM),
 			"index":     positive(cmdIndex),
 			"keep":      positive(cmdKeep),
 			"labels":    positive(cmdLabels),
@@ -69,20 +77,25 @@ func positive(f func(*testscript.TestScript, []string)) func(*testscript.TestScr
 // setup gives a script an empty registry with two doors: REGISTRY lets
 // everybody in, AUTHREGISTRY those who have a password. What belongs to the
 // user who runs the tests stays out of sight.
-func setup(e *testscript.Env, vectors string) error {
+func setup(e *testscript.Env, vectors, keys string) error {
 	h := newHub()
 	open, guarded := httptest.NewServer(h), httptest.NewServer(guard(h))
 	e.Defer(open.Close)
 	e.Defer(guarded.Close)
 	e.Values[hubKey{}] = h
+	echoes := httptest.NewServer(http.HandlerFunc(echo))
+	e.Defer(echoes.Close)
 
 	inherited := e.Vars
 	e.Vars = nil
 	for _, v := range inherited {
 		name, _, _ := strings.Cut(v, "=")
 		switch name {
-		case "HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "HTTP_PROXY", "http_proxy":
-		default:
+		case "HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "HTTP_PROXY", "http_proxy",
+			"COSIGN_PASSWORD", "COSIGN_REPOSITORY", "SIGSTORE_ID_TOKEN":
+			continue
+		}
+		if !strings.HasPrefix(name, "ACTIONS_") { // who runs the tests may have an identity there
 			e.Vars = append(e.Vars, v)
 		}
 	}
@@ -91,7 +104,9 @@ func setup(e *testscript.Env, vectors string) error {
 		"DOCKER_CONFIG="+e.WorkDir,
 		"REGISTRY="+strings.TrimPrefix(open.URL, "http://"),
 		"AUTHREGISTRY="+strings.TrimPrefix(guarded.URL, "http://"),
+		"ECHO="+strings.TrimPrefix(echoes.URL, "http://"),
 		"VECTORS="+vectors,
+		"KEYS="+keys,
 		"GORACE=atexit_sleep_ms=0", // else every run under the race detector takes a second
 	)
 	return nil

@@ -192,6 +192,12 @@ func cmdExpand(ts *testscript.TestScript, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
+// cmdFileenv puts what a file holds into a variable.
+func cmdFileenv(ts *testscript.TestScript, args []string) {
+	want(ts, args, 2, 2, "fileenv NAME FILE")
+	ts.Setenv(args[0], ts.ReadFile(args[1]))
+}
+
 // cmdTag prints the digest that a tag names.
 func cmdTag(ts *testscript.TestScript, args []string) {
 	want(ts, args, 1, 1, "tag NAME:TAG")

@@ -39,7 +39,36 @@ func (s *sealCommand) run(cmd *cobra.Command, args []string) error {
 		}
 		defer s.cleanUp(o.To)
 	}
+	if err := s.signs(cmd, ref, &o); err != nil {
+		return err
+	}
 	return s.seal(cmd.Context(), ref, o)
+}
+
+// signs puts in how the image is signed.
+func (s *sealCommand) signs(cmd *cobra.Command, ref *remote.Ref, o *cfslabel.LabelOptions) error {
+	f := &s.flags
+	var err error
+	switch {
+	case (f.kernelKey == "") != (f.kernelCert == ""):
+		return &usageError{errors.New("--fsverity-key and --fsverity-cert go together")}
+	case f.kernelKey != "":
+		if o.Kernel, err = s.kernelKey(f.kernelKey, f.kernelCert); err != nil {
+			return err
+		}
+	}
+	if !f.sign && f.signing.exec == "" {
+		if given := changed(cmd, ofSigning); given != "" {
+			return &usageError{fmt.Errorf("--%s is for signing: add --sign", given)}
+		}
+		return nil
+	}
+	target := ref
+	if o.To != nil {
+		target = o.To
+	}
+	o.Signing, err = f.signing.signing(cmd, s.terminal, &s.source.net, target, !f.dryRun && !f.check)
+	return err
 }
 
 // cleanUp removes what was begun and not finished.
@@ -62,6 +91,7 @@ func (s *sealCommand) seal(ctx context.Context, ref *remote.Ref, o cfslabel.Labe
 		return err
 	case err != nil:
 		if sealed != nil {
+			s.saySigned(sealed.Signed)
 			s.sayTags(sealed)
 		}
 		return err
@@ -100,6 +130,7 @@ func (s *sealCommand) report(ref *remote.Ref, sealed *cfslabel.Sealed, o *cfslab
 	case !sealed.Changed:
 		s.say("already sealed so: nothing was changed")
 	}
+	s.saySigned(sealed.Signed)
 	s.sayTags(sealed)
 }
 
@@ -147,6 +178,33 @@ func (s *sealCommand) reportChanges(prefix string, changes []image.Change) {
 			tell = s.say
 		}
 		tell("%s%s", prefix, c)
+	}
+}
+
+// saySigned tells what was signed.
+func (t *terminal) saySigned(list []cfslabel.Signed) {
+	for _, signed := range list {
+		name := signed.Digest.String()
+		if signed.Platform != "" {
+			name += " (" + signed.Platform + ")"
+		}
+		if len(signed.Made) == 0 {
+			t.say("signed %s", name)
+		}
+		for _, m := range signed.Made {
+			if m.Present {
+				t.say("signed so already: %s, %s: %s", name, m.Format, m.Place)
+				continue
+			}
+			text := []string{fmt.Sprintf("signed %s, %s: %s", name, m.Format, m.Place)}
+			if m.Identity != "" {
+				text = append(text, "by "+m.Identity)
+			}
+			for _, i := range m.LogIndexes {
+				text = append(text, fmt.Sprintf("log index %d", i))
+			}
+			t.say("%s", strings.Join(text, ", "))
+		}
 	}
 }
 

@@ -44,6 +44,10 @@ type sealFlags struct {
 	ifNeeded bool
 	check    bool
 	dryRun   bool
+
+	sign                  bool
+	signing               signFlags
+	kernelKey, kernelCert string
 }
 
 func (f *sealFlags) add(fs *pflag.FlagSet) {
@@ -67,6 +71,15 @@ func (f *sealFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.ifNeeded, "if-needed", false, "do not read the layers again if an earlier seal of the same layers says their digests")
 	fs.BoolVar(&f.check, "check", false, "push nothing, and fail if anything is missing or wrong")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "compute and print, but push nothing")
+
+	inGroup(fs, signingGroup, f.addSigning)
+}
+
+func (f *sealFlags) addSigning(fs *pflag.FlagSet) {
+	fs.BoolVar(&f.sign, "sign", false, "sign the sealed image as cosign does, before a tag names it")
+	f.signing.add(fs)
+	fs.StringVar(&f.kernelKey, kernelKeyFlag, "", "PEM `FILE` with the key that signs the digests for the kernel's fs-verity")
+	fs.StringVar(&f.kernelCert, kernelCertFlag, "", "PEM `FILE` with its certificate")
 }
 
 // options returns what the flags say, but for where the image is put.

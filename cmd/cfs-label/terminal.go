@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -86,10 +86,15 @@ func (t *terminal) answer(format string, args ...any) error {
 
 // answerJSON writes the answer as one object.
 func (t *terminal) answerJSON(v any) error {
-	e := json.NewEncoder(t.stdout)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(t.stdout, cleanJSON(text.String()))
+	return err
 }
 
 // say tells what happens.
@@ -129,15 +134,7 @@ func (t *terminal) fail(err error) {
 
 // print writes a message; what comes from elsewhere cannot control a terminal.
 func (t *terminal) print(format string, args ...any) {
-	text := strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return ' ' // a message is one line: nobody else can begin one
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, fmt.Sprintf(format, args...))
+	text := clean(fmt.Sprintf(format, args...)) // a message is one line: nobody else can begin one
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w := t.stderr
