@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	cfslabel "github.com/cfs-label/cfs-label"
 	"github.com/cfs-label/cfs-label/composefs/erofs"
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
+	"github.com/cfs-label/cfs-label/sign/pkcs7"
 )
 
 // mood is how bad a registry is.
@@ -60,6 +62,10 @@ type job struct {
 	algorithms []fsverity.Algorithm
 	formats    []erofs.Format
 	target     target
+
+	signs   signs
+	signing *cfslabel.Signing // nil: no signature of Sigstore's
+	kernel  *pkcs7.Key        // nil: none for the kernel
 }
 
 // target is what is to name the sealed image.

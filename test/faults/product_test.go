@@ -54,15 +54,12 @@ func (j *job) seal(ctx context.Context, host string, o *original, retries int) r
 		defer mu.Unlock()
 		r.warned = append(r.warned, text)
 	}
-	opts := remote.Options{
-		Keychain: keys{host}, Retries: retries, RetryPause: time.Millisecond, Warn: warn, UserAgent: "cfs-label/test",
-		Layout: cfslabel.LayoutEditor{},
-	}
+	opts := remoteOptions(host, retries, warn)
 	ref, err := remote.Open(ctx, j.source(host, o), opts)
 	if err != nil {
 		return result{err: err}
 	}
-	label := cfslabel.LabelOptions{Options: cfslabel.Options{Algorithms: j.algorithms, Formats: j.formats, Warn: warn}}
+	label := cfslabel.LabelOptions{Options: cfslabel.Options{Algorithms: j.algorithms, Formats: j.formats, Warn: warn}, Signing: j.signing, Kernel: j.kernel}
 	for _, name := range j.write {
 		place, err := cfslabel.ParsePlace(name)
 		if err != nil {
@@ -84,6 +81,14 @@ func (j *job) seal(ctx context.Context, host string, o *original, retries int) r
 		r.digest = sealed.Digest.String()
 	}
 	return r
+}
+
+// remoteOptions say how the product reaches a host.
+func remoteOptions(host string, retries int, warn func(string)) remote.Options {
+	return remote.Options{
+		Keychain: keys{host}, Retries: retries, RetryPause: time.Millisecond, Warn: warn, UserAgent: "cfs-label/test",
+		Layout: cfslabel.LayoutEditor{},
+	}
 }
 
 // args are the arguments of the command for the same.

@@ -20,6 +20,7 @@ type scene struct {
 	o      *original
 	job    job
 	plan   *plan
+	front  *front                       // nil: each run has an address of its own
 	before map[string]map[string]object // tags by repository
 	want   map[v1.Hash]digests
 }
@@ -154,7 +155,8 @@ func (s *scene) isSealed(r result, moved *object) error {
 	return s.compare(obj)
 }
 
-// compare fails unless the object is the original, sealed and whole.
+// compare fails unless the object is the original, sealed, whole, and signed if
+// that was wanted.
 func (s *scene) compare(now object) error {
 	repo, _ := s.target()
 	if err := s.b.whole(repo, now); err != nil {
@@ -164,10 +166,15 @@ func (s *scene) compare(now object) error {
 	if s.job.onlyArtifact() && now.desc.Digest != s.o.top.desc.Digest {
 		return fmt.Errorf("the image was %s and is %s", s.o.top.desc.Digest, now.desc.Digest)
 	}
-	if err := c.object(s.o.top, now); err != nil || !s.job.writes("artifact") {
+	if err := c.object(s.o.top, now); err != nil {
 		return err
 	}
-	return c.allArtifacts(s.o, now, s.plan.referrers)
+	if s.job.writes("artifact") || s.job.signs.kernel {
+		if err := c.allArtifacts(s.o, now, s.plan.referrers); err != nil {
+			return err
+		}
+	}
+	return s.isSigned(now)
 }
 
 // isClear fails for a message of which a user can make nothing, or from which
@@ -186,7 +193,7 @@ func isClear(message string) error {
 	if !named {
 		return fmt.Errorf("the error names nothing: %s", message)
 	}
-	for _, secret := range []string{password, tokenPrefix, secretCookie, secretQuery} {
+	for _, secret := range []string{password, keyPassword, tokenPrefix, secretCookie, secretQuery} {
 		if strings.Contains(message, secret) {
 			return fmt.Errorf("the error tells a secret: %s", message)
 		}
