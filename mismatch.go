@@ -11,8 +11,9 @@ import (
 	"github.com/cfs-label/cfs-label/image"
 )
 
-// ErrMismatch is what an image gives that is not sealed, or not as it should be.
-var ErrMismatch = errors.New("the image is not sealed, or not as it should be")
+// ErrMismatch is what an image gives that is not sealed, or of which something
+// does not hold that it says, or that a signature says.
+var ErrMismatch = errors.New("the image is not sealed, or something said or signed of it does not hold")
 
 // MismatchError says what an image does not say, or says wrongly. It is an
 // ErrMismatch.

@@ -64,6 +64,10 @@ func (v *verification) checkSignatures(ctx context.Context) error {
 	return nil
 }
 
+// IsUnread reports whether nobody could find out if the signature holds, as its
+// registry did not give it.
+func (s VerifiedSignature) IsUnread() bool { return s.Err != nil && !isNotHolding(s.Err) }
+
 // undecided returns the error of a verifier that could not find out whether there
 // is a signature that holds; nil if it could.
 func undecided(found []sign.Signature, err error) error {

@@ -193,7 +193,10 @@ func verifyTable(v *cfslabel.Verified) []byte {
 	row(w, "SIGNATURE OF", "FORMAT", "BY", "LOG", "TIME", "STATE")
 	for _, s := range v.Signatures {
 		state := string(cfslabel.Holds)
-		if s.Err != nil {
+		switch {
+		case s.IsUnread():
+			state = "not checked: " + s.Err.Error()
+		case s.Err != nil:
 			state = "does not hold: " + s.Err.Error()
 		}
 		row(w, short(s.Of.String()), string(s.Format), signedBy(s), logs(s.LogIndexes), when(s.Time), state)

@@ -292,6 +292,28 @@ func TestVerifyUsage(t *testing.T) {
 	}
 }
 
+// TestUnreadSignature: a signature that the registry did not give is not said to be
+// one that does not hold.
+func TestUnreadSignature(t *testing.T) {
+	for err, want := range map[error]string{
+		errors.New("502 Bad Gateway"):                                  "not checked: 502 Bad Gateway",
+		&sign.Error{Op: "verify", Kind: sign.ErrKey, Err: sign.ErrKey}: "does not hold: sign: verify: ",
+	} {
+		v := &cfslabel.Verified{Repo: layoutRepo(t), Signatures: []cfslabel.VerifiedSignature{{Signature: sign.Signature{Err: err}}}}
+		if got := string(verifyTable(v)); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// layoutRepo is a repository that is only named.
+func layoutRepo(t *testing.T) remote.Repo {
+	t.Helper()
+	ref, err := remote.OpenTarget(t.Context(), "oci:"+filepath.Join(t.TempDir(), "new"), remote.Options{})
+	check(t, err)
+	return ref.Repo
+}
+
 // TestServices: Sigstore's services learn our name, requests to them go through the
 // proxy of the environment, and none takes for ever.
 func TestServices(t *testing.T) {
