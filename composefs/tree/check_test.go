@@ -165,9 +165,13 @@ func TestPanics(t *testing.T) {
 		"NewExternal with short digest": func(tr *tree.Tree) { tr.NewExternal(tree.Meta{}, 1, make([]byte, 31)) },
 		"NewExternal with long digest":  func(tr *tree.Tree) { tr.NewExternal(tree.Meta{}, 1, make([]byte, 33)) },
 		"NewUnverified without digest":  func(tr *tree.Tree) { tr.NewUnverified(tree.Meta{}, 1, nil) },
-		"NewSpecial of a directory":     func(tr *tree.Tree) { tr.NewSpecial(tree.Directory, tree.Meta{}, 0) },
-		"NewSpecial of a regular file":  func(tr *tree.Tree) { tr.NewSpecial(tree.Regular, tree.Meta{}, 0) },
-		"NewSpecial of a symlink":       func(tr *tree.Tree) { tr.NewSpecial(tree.Symlink, tree.Meta{}, 0) },
+		"SetSums of an inline file":     func(tr *tree.Tree) { tr.SetSums(file(tr), make([]byte, 32)) },
+		"SetSums with short digest": func(tr *tree.Tree) {
+			tr.SetSums(tr.NewExternal(tree.Meta{}, 1, make([]byte, 32)), make([]byte, 31))
+		},
+		"NewSpecial of a directory":    func(tr *tree.Tree) { tr.NewSpecial(tree.Directory, tree.Meta{}, 0) },
+		"NewSpecial of a regular file": func(tr *tree.Tree) { tr.NewSpecial(tree.Regular, tree.Meta{}, 0) },
+		"NewSpecial of a symlink":      func(tr *tree.Tree) { tr.NewSpecial(tree.Symlink, tree.Meta{}, 0) },
 		"Sum of an unknown algorithm": func(tr *tree.Tree) {
 			tr.NewExternal(tree.Meta{}, 1, make([]byte, 32))
 			tr.Sum(0, fsverity.SHA512)
@@ -179,6 +183,10 @@ func TestPanics(t *testing.T) {
 		"NewSymlink after Check":   frozen(func(tr *tree.Tree) { tr.NewSymlink(tree.Meta{}, name) }),
 		"NewSpecial after Check":   frozen(func(tr *tree.Tree) { tr.NewSpecial(tree.FIFO, tree.Meta{}, 0) }),
 		"NewSparse after Check":    frozen(func(tr *tree.Tree) { tr.NewSparse(tree.Meta{}, 1) }),
+		"SetSums after Check": func(tr *tree.Tree) {
+			ino := tr.NewExternal(tree.Meta{}, 1, make([]byte, 32))
+			frozen(func(tr *tree.Tree) { tr.SetSums(ino, make([]byte, 32)) })(tr)
+		},
 		"SetMeta after Check":      frozen(func(tr *tree.Tree) { tr.SetMeta(tree.Root, tree.Meta{}) }),
 		"Link after Check":         frozen(func(tr *tree.Tree) { tr.Link(tree.Root, name, tree.Root) }),
 		"Unlink after Check":       frozen(func(tr *tree.Tree) { tr.Unlink(tree.Root, name) }),

@@ -109,6 +109,20 @@ func (t *Tree) newObject(storage Storage, m Meta, size uint64, sums []byte) Ino 
 	return t.add(Regular, m, inode{storage: storage, arg: size, ref: t.sums.add(sums)})
 }
 
+// SetSums changes the digests of an External or Unverified file, for one whose
+// content is read later than its name. sums is as NewExternal takes it.
+func (t *Tree) SetSums(ino Ino, sums []byte) {
+	t.mustBeOpen()
+	n := t.inodes.at(uint32(ino))
+	if !n.hasSums() {
+		panic("tree: SetSums of an inode without digests")
+	}
+	if len(sums) != t.sums.stride {
+		panic(fmt.Sprintf("tree: digests of %d bytes, want %d", len(sums), t.sums.stride))
+	}
+	copy(t.sums.at(n.ref), sums)
+}
+
 // NewSparse adds a regular file of size bytes without content.
 func (t *Tree) NewSparse(m Meta, size uint64) Ino {
 	return t.add(Regular, m, inode{storage: Sparse, arg: size})
@@ -128,6 +142,16 @@ func (t *Tree) NewSpecial(kind Kind, m Meta, rdev uint64) Ino {
 	default:
 		panic("tree: NewSpecial of a " + kind.String())
 	}
+}
+
+// Copy adds an inode like the one given, which must not be a directory. Both
+// have the same Object.
+func (t *Tree) Copy(ino Ino) Ino {
+	if t.Kind(ino) == Directory {
+		panic("tree: Copy of a directory")
+	}
+	t.mustBeOpen()
+	return Ino(t.inodes.add(*t.inodes.at(uint32(ino))))
 }
 
 // Kind returns the inode's kind.

@@ -251,6 +251,24 @@ func TestSums(t *testing.T) {
 	}
 }
 
+// TestSetSums: an object's digests can be told after its name, and those of
+// others stay as they are.
+func TestSetSums(t *testing.T) {
+	tr := newTree()
+	var inos []tree.Ino
+	for range 3 {
+		inos = append(inos, tr.NewExternal(tree.Meta{}, 1, make([]byte, fsverity.SHA256.Size())))
+	}
+	want := fsverity.Sum(fsverity.SHA256, []byte("late")).Bytes()
+	tr.SetSums(inos[1], want)
+	for i, ino := range inos {
+		object, _ := tr.Object(ino)
+		if got := tr.Sum(object, fsverity.SHA256); slices.Equal(got, want) != (i == 1) {
+			t.Errorf("object %d: %x", i, got)
+		}
+	}
+}
+
 // TestKindOfMode: every kind has file type bits, by which it is found; no
 // other bits are a kind.
 func TestKindOfMode(t *testing.T) {

@@ -85,3 +85,27 @@ func (t *Tree) FilterXattrs(keep func(name string) bool) {
 		n.xattrs = to[n.xattrs]
 	}
 }
+
+// SaveXattrs remembers the attributes of every inode there is. What it returns
+// brings them back, however they were filtered or changed since. Inodes that
+// were added since lose theirs.
+func (t *Tree) SaveXattrs() (restore func()) {
+	t.mustBeOpen()
+	n := t.nodes
+	sets := n.xattrs
+	saved := make([]XattrSet, n.inodes.len())
+	for i := range saved {
+		saved[i] = n.inodes.at(uint32(i)).xattrs
+	}
+	return func() {
+		(&Tree{n}).mustBeOpen()
+		n.xattrs = sets
+		for i := range n.inodes.len() {
+			set := XattrSet(0)
+			if int(i) < len(saved) {
+				set = saved[i]
+			}
+			n.inodes.at(i).xattrs = set
+		}
+	}
+}

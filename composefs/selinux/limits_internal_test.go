@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package selinux
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func policyOf(t *testing.T, text string) *Policy {
+	t.Helper()
+	p, err := Parse(func(name string) ([]byte, bool, error) { return []byte(text), name == "file_contexts", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestWorkIsBounded: expressions that make too much work end in an error, not
+// in no match.
+func TestWorkIsBounded(t *testing.T) {
+	p := policyOf(t, "/(a*)*b x\n")
+	path := []byte("/" + strings.Repeat("a", 1000))
+	p.allow, p.work = 1_000_000, 1_000_000+workPerPath-1
+	if _, _, err := p.Lookup(path, Regular); !errors.Is(err, errWork) {
+		t.Errorf("error %v, want %v", err, errWork)
+	}
+	p.work = 0
+	if _, ok, err := p.Lookup(path, Regular); ok || err != nil {
+		t.Errorf("%t, %v, want no match", ok, err)
+	}
+	// Paths alone count, as somebody has to look at them.
+	p = policyOf(t, "")
+	p.work = p.allow
+	if _, _, err := p.Lookup(make([]byte, workPerPath+1), Regular); !errors.Is(err, errWork) {
+		t.Errorf("a long path: error %v, want %v", err, errWork)
+	}
+}
+
+// TestCompiledIsBounded: expressions that take too much memory end in an error.
+// One that is there already is not counted again.
+func TestCompiledIsBounded(t *testing.T) {
+	p := policyOf(t, "/a.b x\n/c.d y\n")
+	p.compiled = maxCompiled - p.rules[0].cost
+	for range 2 {
+		if label, _, err := p.Lookup([]byte("/a-b"), Regular); label != "x" || err != nil {
+			t.Errorf("%q, %v", label, err)
+		}
+	}
+	if _, _, err := p.Lookup([]byte("/c-d"), Regular); !errors.Is(err, errCompiled) {
+		t.Errorf("error %v, want %v", err, errCompiled)
+	}
+}
+
+// TestBacktrackingIsBounded: an expression that backtracks without end is an
+// error that names the pattern and the path, not no match.
+func TestBacktrackingIsBounded(t *testing.T) {
+	p := policyOf(t, "/(?!x)(a*)*b x\n")
+	for _, r := range p.rules {
+		r.slow.MatchTimeout = time.Millisecond
+	}
+	path := []byte("/" + strings.Repeat("a", 64))
+	_, _, err := p.Lookup(path, Regular)
+	if !errors.Is(err, errSlow) || !strings.Contains(err.Error(), `"/(?!x)(a*)*b" on path "/aaa`) {
+		t.Errorf("error %v, want %v", err, errSlow)
+	}
+	// All paths together have a bound, too.
+	p.slow = 100*slowTime + 1
+	if _, _, err := p.Lookup([]byte("/b"), Regular); !errors.Is(err, errSlow) {
+		t.Errorf("error %v, want %v", err, errSlow)
+	}
+}
+
+// TestFilters: what is compared before an expression is tried is what the
+// pattern begins with, and the longest text in it.
+func TestFilters(t *testing.T) {
+	for pattern, want := range map[string]struct {
+		shape            shape
+		prefix, contains string
+	}{
+		`/usr/bin/a\.b`:              {exact, "/usr/bin/a.b", ""},
+		`/usr/(lib)/[x]`:             {exact, "/usr/lib/x", ""},
+		`/usr/a(/.*)?`:               {subtree, "/usr/a", ""},
+		`/usr/a((/(.*))?)`:           {general, "/usr/a", ""},
+		`/usr/a(/.+)?`:               {general, "/usr/a", ""},
+		`/usr/a(/.*)?x`:              {general, "/usr/a", "x"},
+		`(?s)/usr/a(/.*)?`:           {general, "/usr/a", ""},
+		`/usr/(.*/)?lib/foo\.so.*`:   {general, "/usr/", "lib/foo.so"},
+		`/usr/(a|b)/c`:               {general, "/usr/", "/c"},
+		`.*/foo`:                     {general, "", "/foo"},
+		`/a(bcd)+e?`:                 {general, "/a", "bcd"},
+		`(?i)/ab`:                    {general, "/", ""},
+		`/a)|(/b`:                    {general, "", ""},
+		`(/a|/b)`:                    {general, "", ""},
+		`/a\b`:                       {general, "/a", ""},
+		`/lib(?:/x86)/(.*/)?[^/]*so`: {general, "/lib/x86/", "so"},
+	} {
+		r, err := newRule(pattern, 0, "x")
+		if err != nil {
+			t.Errorf("%s: %v", pattern, err)
+			continue
+		}
+		if r.shape != want.shape || string(r.prefix) != want.prefix || string(r.contains) != want.contains {
+			t.Errorf("%s: shape %d, %q, %q, want %v", pattern, r.shape, r.prefix, r.contains, want)
+		}
+	}
+}
