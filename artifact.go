@@ -223,6 +223,7 @@ func plan(a due, have []there, warn func(string)) (*artifact, error) {
 // was asked for; ok as for found.digests.
 func foundBeside(s *Source, have []there, o *LabelOptions) (list []Digest, ok bool) {
 	f := &found{annotations: map[string]string{}}
+	var all []Digest
 	for _, h := range have {
 		f.add(s, h.Artifact)
 	}
@@ -234,7 +235,13 @@ func foundBeside(s *Source, have []there, o *LabelOptions) (list []Digest, ok bo
 		if !ok {
 			return nil, false
 		}
-		list = append(list, digests...)
+		all = append(all, digests...)
+	}
+	for _, c := range o.combinations() {
+		i := slices.IndexFunc(all, func(d Digest) bool {
+			return combination{d.Role, d.Xattrs, d.Format, d.Digest.Algorithm()} == c
+		})
+		list = append(list, all[i]) // each was asked for
 	}
 	if o.writes(InLabel) {
 		for _, key := range o.LabelKeys {

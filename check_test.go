@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		}},
 		"inherited": {inherited, cfslabel.LabelOptions{Write: []cfslabel.Place{cfslabel.InLabel}}, []string{
 			`config.Labels["containers.composefs.fsverity"] is missing`,
-			`annotations["composefs.merged.erofs.v1.fsverity-sha256-12"] was not computed by this run`,
+			`annotations["composefs.merged.erofs.v1.fsverity-sha256-12"] was not computed by this run, and may be of another image: 00 (to have it computed, add --algorithm sha256)`,
 		}},
 		"no artifact": {plain, cfslabel.LabelOptions{Write: beside}, []string{"there is no artifact"}},
 	} {

@@ -3,17 +3,13 @@
 package cfslabel
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"runtime"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/cfs-label/cfs-label/composefs/erofs"
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
@@ -35,6 +31,9 @@ type Options struct {
 	// Xattrs are the modes in which extended attributes are filtered. The
 	// default is AllowlistOnly.
 	Xattrs []transform.Xattrs
+	// Bootable asks for the digests of the bootable tree besides those of the
+	// plain one, and for the bootable tree in place of the plain one.
+	Bootable bool
 	// Platforms narrow an index. The default is all Linux images.
 	Platforms []v1.Platform
 	// Jobs is how many layers are fetched at once. The default is
@@ -44,6 +43,11 @@ type Options struct {
 	Progress Progress
 	// Warn, if not nil, is told what a user should know.
 	Warn func(message string)
+	// Stats, if not nil, gets what was read added.
+	Stats *Stats
+
+	// ukis tells that UKIs are looked at, and held against what is computed.
+	ukis bool
 }
 
 // Progress is told of what is read. Its methods are called from several
@@ -95,20 +99,12 @@ func (o *Options) fill() {
 	}
 }
 
-// Digest is a composefs digest and what it is of.
-type Digest struct {
-	Role   image.Role
-	Format erofs.Format
-	Xattrs transform.Xattrs
-	Digest fsverity.Digest
-}
-
 // Image is what was computed of an image.
 type Image struct {
 	Platform string
 	Manifest v1.Hash // of the manifest that was read
 	// Digests are one for each combination of what was asked for, in the order
-	// of xattr modes, formats, algorithms.
+	// of roles, xattr modes, formats, algorithms.
 	Digests []Digest
 }
 
@@ -121,7 +117,7 @@ func Compute(ctx context.Context, ref *remote.Ref, o Options) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := computeAll(ctx, g.sources(), &o, false)
+	results, err := computeAll(ctx, asked(g.sources()), &o, false)
 	if err != nil {
 		return nil, err
 	}
@@ -148,22 +144,21 @@ func Tree(ctx context.Context, ref *remote.Ref, o Options) (*tree.Checked, error
 	if err != nil {
 		return nil, err
 	}
-	found := g.sources()
-	if len(found) > 1 {
-		names := make([]string, len(found))
-		for i, s := range found {
-			names[i] = s.Platform()
-		}
-		return nil, fmt.Errorf("%s names %d images (%v): choose one with --platform", ref, len(found), names)
-	}
-	t, err := read(ctx, found[0], &o)
+	source, err := g.one(ref)
 	if err != nil {
 		return nil, err
 	}
-	if err := transform.OCI(t, o.Xattrs[0]); err != nil {
+	m, err := read(ctx, source, &o)
+	if err != nil {
 		return nil, err
 	}
-	return t.Check()
+	s := imageSystem(m)
+	if o.Bootable {
+		if err := s.ready(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.checked(&o)
 }
 
 func opener(repo remote.Repo, d v1.Descriptor) func(context.Context) (io.ReadCloser, error) {
@@ -190,7 +185,7 @@ var compressions = map[image.Compression]layers.Compression{
 }
 
 // read merges the layers of an image.
-func read(ctx context.Context, s *Source, o *Options) (*tree.Tree, error) {
+func read(ctx context.Context, s *Source, o *Options) (*layers.Merged, error) {
 	list, err := s.Layers()
 	if err != nil {
 		return nil, err
@@ -200,7 +195,13 @@ func read(ctx context.Context, s *Source, o *Options) (*tree.Tree, error) {
 }
 
 func (o *Options) layers() layers.Options {
-	return layers.Options{Algorithms: o.Algorithms, Jobs: o.Jobs, Progress: o.Progress.Fetched}
+	return layers.Options{Algorithms: o.Algorithms, Jobs: o.Jobs, Progress: o.fetched, Capture: o.capture}
+}
+
+// fetched tells of bytes of a layer.
+func (o *Options) fetched(layer, bytes int) {
+	o.Progress.Fetched(layer, bytes)
+	o.Stats.fetched(0, bytes)
 }
 
 // begin tells of the layers of the images, and returns what tells that they
@@ -219,95 +220,6 @@ func (o *Options) begin(images []*Source, lists [][]layers.Layer) (end func()) {
 		}
 	}
 	o.Progress.Begin(list)
+	o.Stats.fetched(len(list), 0)
 	return o.Progress.End
-}
-
-// result is what came of an image: digests, or an error.
-type result struct {
-	digests []Digest
-	err     error
-}
-
-// computeAll computes the digests of several images at once, in which a layer
-// that several have is read once. With skip, an image that cannot be sealed gives
-// a result that says why; else the first error ends all.
-func computeAll(ctx context.Context, images []*Source, o *Options, skip bool) ([]result, error) {
-	if len(images) == 0 {
-		return nil, nil
-	}
-	results := make([]result, len(images))
-	lists := make([][]layers.Layer, len(images))
-	take := func(i int, err error) error {
-		if skip && isUnsealable(err) {
-			results[i].err = err
-			return nil
-		}
-		return images[i].place(len(images), err)
-	}
-	for i, s := range images {
-		var err error
-		if lists[i], err = s.Layers(); err != nil {
-			if err := take(i, err); err != nil {
-				return nil, err
-			}
-		}
-	}
-	defer o.begin(images, lists)()
-	err := layers.FlattenAll(ctx, lists, o.layers(), func(i int, t *tree.Tree, err error) error {
-		isRead := results[i].err == nil // else it has no layers here
-		if isRead && err == nil {
-			results[i].digests, err = computeTree(ctx, t, o)
-		}
-		if isRead && err != nil {
-			return take(i, err)
-		}
-		return nil
-	})
-	return results, err
-}
-
-// computeTree computes the digests of a merged tree, in the order of xattr
-// modes, formats, algorithms.
-func computeTree(ctx context.Context, t *tree.Tree, o *Options) ([]Digest, error) {
-	o.Progress.Step("computing digests")
-	perMode := map[transform.Xattrs][]Digest{}
-	// A wider mode comes first: what it keeps, a narrower one can still drop.
-	for _, mode := range slices.SortedFunc(slices.Values(o.Xattrs), func(a, b transform.Xattrs) int { return cmp.Compare(b, a) }) {
-		if err := transform.OCI(t, mode); err != nil {
-			return nil, err
-		}
-		checked, err := t.Check()
-		if err != nil {
-			return nil, err
-		}
-		if perMode[mode], err = digests(ctx, checked, mode, o); err != nil {
-			return nil, err
-		}
-		t = checked.Thaw()
-	}
-	var list []Digest
-	for _, mode := range o.Xattrs {
-		list = append(list, perMode[mode]...)
-	}
-	return list, nil
-}
-
-// digests returns the tree's digest in every format under every algorithm.
-func digests(ctx context.Context, c *tree.Checked, mode transform.Xattrs, o *Options) ([]Digest, error) {
-	out := make([]Digest, len(o.Formats)*len(o.Algorithms))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range out {
-		format := o.Formats[i/len(o.Algorithms)]
-		alg := o.Algorithms[i%len(o.Algorithms)]
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			d, err := erofs.Digest(c, erofs.Options{Format: format, Algorithm: alg})
-			out[i] = Digest{Role: image.RoleMerged, Format: format, Xattrs: mode, Digest: d}
-			return err
-		})
-	}
-	return out, g.Wait()
 }

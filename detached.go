@@ -52,13 +52,16 @@ type ToBeSignedOptions struct {
 	// SkipUnsealable passes over images of an index that cannot be sealed. They
 	// are told. Without it they are an error.
 	SkipUnsealable bool
+	// NoUKICheck does not look at the digests that UKIs of the image name.
+	NoUKICheck bool
 }
 
 // ToBeSigned reads the layers of an image, or of the images of an index, and
 // returns what an artifact beside each is to have signed. Nothing is written.
-// Where the image itself says something else of its digests, that is told.
+// Where the image itself says something else of its digests, that is told. A UKI
+// that names another bootable digest is a *MismatchError.
 func ToBeSigned(ctx context.Context, ref *remote.Ref, o ToBeSignedOptions) (*Detached, error) {
-	lo := LabelOptions{Options: o.Options, Write: []Place{InArtifact}, SkipUnsealable: o.SkipUnsealable}
+	lo := LabelOptions{Options: o.Options, Write: []Place{InArtifact}, SkipUnsealable: o.SkipUnsealable, NoUKICheck: o.NoUKICheck}
 	lo.Formats = []erofs.Format{erofs.V1}
 	if err := lo.fill(); err != nil {
 		return nil, err
@@ -72,6 +75,9 @@ func ToBeSigned(ctx context.Context, ref *remote.Ref, o ToBeSignedOptions) (*Det
 	}
 	r := &run{ref: ref, target: ref.Repo, graph: g, options: &lo}
 	if err := r.compute(ctx); err != nil {
+		return nil, err
+	}
+	if err := mismatchError(r.ukiMismatches()); err != nil {
 		return nil, err
 	}
 	for _, s := range g.skipped {

@@ -77,6 +77,9 @@ func (e *edited) editConfig(s *Source, digests []Digest, o *LabelOptions) error 
 	var set []image.KV
 	said := map[string]bool{} // label values that are right
 	for _, d := range digests {
+		if d.Role != image.RoleMerged { // a label is of the plain tree
+			continue
+		}
 		said[Hex.value(d.Digest)], said[Prefixed.value(d.Digest)] = true, true
 	}
 	if o.writes(InLabel) {
@@ -173,6 +176,15 @@ func objectsOf(config []byte, digests []Digest) []image.ArtifactEntry {
 		}
 	}
 	return list
+}
+
+// warnOfBootable says so if the bootable digests are written nowhere.
+func (o *LabelOptions) warnOfBootable(g *graph) {
+	hasAnnotations := func(s *Source) bool { return o.OCI || !s.Manifest.Kind.IsDocker() }
+	inAnnotations := o.writes(InAnnotations) && slices.Contains(o.Formats, erofs.V1) && slices.ContainsFunc(g.sources(), hasAnnotations)
+	if o.Bootable && !inAnnotations && !o.makesArtifacts() {
+		o.Warn("the bootable digest is computed and written nowhere: a label says the plain one, and there is an annotation for format v1 alone; add --write annotations and --format v1 (a Docker manifest needs --oci for it), or --write artifact")
+	}
 }
 
 // warnOfXattrs says so if what is written is not what hosts compute.

@@ -51,17 +51,13 @@ func (f *found) digests(s *Source, o *LabelOptions) (list []Digest, ok bool) {
 	if f.key == "" || len(s.Manifest.Layers) != len(s.Config.DiffIDs) {
 		return nil, false
 	}
-	for _, mode := range o.Xattrs {
-		for _, format := range o.Formats {
-			for _, alg := range o.Algorithms {
-				d := Digest{Role: image.RoleMerged, Format: format, Xattrs: mode}
-				isLabel := len(list) == 0 && o.writes(InLabel)
-				if d.Digest, ok = f.digest(d, alg, isLabel, o); !ok {
-					return nil, false
-				}
-				list = append(list, d)
-			}
+	for _, c := range o.combinations() {
+		d := Digest{Role: c.role, Format: c.format, Xattrs: c.xattrs}
+		isLabel := len(list) == 0 && o.writes(InLabel)
+		if d.Digest, ok = f.digest(d, c.algorithm, isLabel, o); !ok {
+			return nil, false
 		}
+		list = append(list, d)
 	}
 	return list, f.key == inputKey(s, list)
 }

@@ -63,6 +63,11 @@ type Inspected struct {
 	// More is how many referrers there are that were not looked at.
 	More int
 
+	// UKIs are those that an image holds, held against its digests, if layers were
+	// read. UKIErr is why they could not be.
+	UKIs   []UKI
+	UKIErr error
+
 	// Err is why it could not be read; nil if it could, or need not be.
 	Err error
 }
@@ -122,6 +127,9 @@ func (o *Inspected) IsSealed() bool {
 type InspectOptions struct {
 	// Signatures, if not nil, is another repository that may have cosign's tags.
 	Signatures remote.Repo
+	// Layers, if not nil, says how the layers are read, for the UKIs in them.
+	// Without it they are not read.
+	Layers *Options
 }
 
 // artifactBytes is how much of artifacts one Inspect reads, in bytes, together:
@@ -140,7 +148,7 @@ type inspecting struct {
 }
 
 // Inspect tells what seals, artifacts and signatures there are of an image, or of
-// an index and all in it. Layers are not read.
+// an index and all in it. Layers are read for UKIs alone, if that is asked for.
 func Inspect(ctx context.Context, ref *remote.Ref, options InspectOptions) (*Inspection, error) {
 	s, err := surveyOf(ctx, ref, func(d v1.Descriptor) bool {
 		return d.MediaType.IsImage() && isImageType(d.ArtifactType) && !isAboutAnother(d)
@@ -152,7 +160,7 @@ func Inspect(ctx context.Context, ref *remote.Ref, options InspectOptions) (*Ins
 	in.left.Store(artifactBytes)
 	objects := make([]Inspected, len(s.list))
 	first := map[v1.Hash]int{}
-	work, ctx := errgroup.WithContext(ctx)
+	work, working := errgroup.WithContext(ctx)
 	work.SetLimit(lookups)
 	for i, l := range s.list {
 		o := &objects[i]
@@ -161,7 +169,7 @@ func Inspect(ctx context.Context, ref *remote.Ref, options InspectOptions) (*Ins
 			continue
 		}
 		first[o.Digest] = i
-		work.Go(func() error { return in.lookBeside(ctx, o) })
+		work.Go(func() error { return in.lookBeside(working, o) })
 	}
 	if err := work.Wait(); err != nil {
 		return nil, err
@@ -170,6 +178,11 @@ func Inspect(ctx context.Context, ref *remote.Ref, options InspectOptions) (*Ins
 		o := &objects[i]
 		if j, ok := first[o.Digest]; ok && j != i {
 			o.Artifacts, o.Tags, o.Referrers, o.More = objects[j].Artifacts, objects[j].Tags, objects[j].Referrers, objects[j].More
+		}
+	}
+	if options.Layers != nil {
+		if err := in.lookInside(ctx, ref, objects); err != nil {
+			return nil, err
 		}
 	}
 	return &Inspection{ref.Repo, objects}, nil

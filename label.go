@@ -50,6 +50,9 @@ type SealedImage struct {
 	Sealed v1.Hash // its manifest now
 	// Changes are all changes of its config and manifest.
 	Changes []image.Change
+	// UKIs are those that the image holds; none if it was not read, or they were
+	// not to be looked at.
+	UKIs []UKI
 	// Artifacts are those that were pushed for it, or would be.
 	Artifacts []v1.Hash
 	// Believed tells that the digests are those of an earlier seal, and the
@@ -59,7 +62,8 @@ type SealedImage struct {
 
 // Label computes the digests of an image, or of the images of an index, and
 // writes them: labels into configs, annotations into manifests, or artifacts
-// beside them. It pushes blobs, manifests, the indexes above them, artifacts,
+// beside them. A UKI of the image that names another digest than the image's
+// bootable one is a *MismatchError, and nothing is pushed. Label pushes blobs, manifests, the indexes above them, artifacts,
 // signatures and, last of all, tags. Where an error occurs before the tags, none was moved; a
 // Sealed that is returned with an error says which tags were.
 func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error) {
@@ -76,6 +80,7 @@ func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error
 	if err := o.settleDocker(ref, g); err != nil {
 		return nil, err
 	}
+	o.warnOfBootable(g)
 	r := &run{ref: ref, target: o.target(ref), graph: g, options: &o}
 	r.elsewhere = o.To != nil && r.target != ref.Repo
 	if err := r.chooseTags(); err != nil {
@@ -90,8 +95,13 @@ func Label(ctx context.Context, ref *remote.Ref, o LabelOptions) (*Sealed, error
 		return nil, err
 	}
 	sealed := r.sealed()
+	ukis := r.ukiMismatches()
 	if o.Check {
-		return sealed, r.mismatches()
+		return sealed, mismatchError(append(r.mismatches(), ukis...))
+	}
+	if len(ukis) > 0 {
+		r.leave(sealed)
+		return sealed, mismatchError(ukis)
 	}
 	r.warn(ctx, sealed)
 	if o.DryRun {
@@ -134,6 +144,7 @@ type run struct {
 
 	digests   [][]Digest    // of the graph's images; nil: it was skipped
 	believed  []bool        // whether they are those of an earlier seal
+	ukis      [][]*UKI      // of the graph's images that were read
 	edits     *edits        // what becomes of manifests and indexes
 	artifacts [][]*artifact // to be pushed, by image
 }
@@ -155,6 +166,7 @@ func (r *run) prepare(ctx context.Context) error {
 func (r *run) compute(ctx context.Context) error {
 	g := r.graph
 	r.digests, r.believed = make([][]Digest, len(g.images)), make([]bool, len(g.images))
+	r.ukis = make([][]*UKI, len(g.images))
 	var toRead []*Source
 	var positions []int
 	for i, n := range g.images {
@@ -166,12 +178,13 @@ func (r *run) compute(ctx context.Context) error {
 			toRead, positions = append(toRead, n.source), append(positions, i)
 		}
 	}
-	results, err := computeAll(ctx, toRead, &r.options.Options, r.options.SkipUnsealable)
+	r.options.ukis = !r.options.NoUKICheck
+	results, err := computeAll(ctx, asked(toRead), &r.options.Options, r.options.SkipUnsealable)
 	if err != nil {
 		return err
 	}
 	for i, result := range results {
-		r.digests[positions[i]] = result.digests
+		r.digests[positions[i]], r.ukis[positions[i]] = result.digests, result.ukis
 		if result.err != nil {
 			s := toRead[i]
 			g.skipOver(Skipped{Platform: s.Platform(), Manifest: s.Descriptor.Digest, Err: result.err})
@@ -277,6 +290,9 @@ func (r *run) sealed() *Sealed {
 			Changes:  ed.changes,
 			Believed: r.believed[i],
 		}
+		for _, u := range r.ukis[i] {
+			img.UKIs = append(img.UKIs, *u)
+		}
 		if r.options.Check {
 			img.Sealed = img.Manifest
 		}
@@ -297,4 +313,13 @@ func (r *run) sealed() *Sealed {
 		}
 	}
 	return s
+}
+
+// leave makes of what was to be pushed that nothing was.
+func (r *run) leave(s *Sealed) {
+	s.Digest, s.Changed, s.Written, s.IndexChanges = s.Source, false, nil, nil
+	for i := range s.Images {
+		img := &s.Images[i]
+		img.Sealed, img.Changes, img.Artifacts = img.Manifest, nil, nil
+	}
 }

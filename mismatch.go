@@ -5,6 +5,7 @@ package cfslabel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
@@ -25,23 +26,49 @@ func (e *MismatchError) Error() string {
 
 func (e *MismatchError) Unwrap() error { return ErrMismatch }
 
-// mismatches returns what a run would change, as an error.
-func (r *run) mismatches() error {
-	var findings []string
+// mismatchError returns the findings as an error; nil without any.
+func mismatchError(findings []string) error {
+	if len(findings) == 0 {
+		return nil
+	}
+	return &MismatchError{findings}
+}
+
+// ukiMismatches returns what is wrong with the images' UKIs, and warns of what is
+// not as it should be.
+func (r *run) ukiMismatches() (findings []string) {
+	for i, n := range r.graph.images {
+		wrong, warnings := ukiFindings(r.ukis[i])
+		for _, text := range wrong {
+			findings = append(findings, r.placed(n, text))
+		}
+		for _, text := range warnings {
+			r.options.Warn(r.placed(n, text))
+		}
+	}
+	return findings
+}
+
+// placed says of several images of which one a text is.
+func (r *run) placed(n *node, text string) string {
+	if len(r.graph.images) == 1 {
+		return text
+	}
+	return n.source.Platform() + ": " + text
+}
+
+// mismatches returns what a run would change.
+func (r *run) mismatches() (findings []string) {
 	for i, n := range r.graph.images {
 		if r.digests[i] == nil {
 			continue
 		}
 		say := func(format string, args ...any) {
-			text := fmt.Sprintf(format, args...)
-			if len(r.graph.images) > 1 {
-				text = n.source.Platform() + ": " + text
-			}
-			findings = append(findings, text)
+			findings = append(findings, r.placed(n, fmt.Sprintf(format, args...)))
 		}
 		for _, c := range r.edits.done[n].changes {
 			if text := mismatch(n.source, c); text != "" {
-				say("%s", text)
+				say("%s%s", text, r.options.wouldCompute(c))
 			}
 		}
 		for _, a := range r.artifacts[i] {
@@ -55,10 +82,7 @@ func (r *run) mismatches() error {
 	for _, text := range r.contradictions() {
 		findings = append(findings, text+": this run did not compute it, and it may be of another image")
 	}
-	if len(findings) == 0 {
-		return nil
-	}
-	return &MismatchError{findings}
+	return findings
 }
 
 // mismatch says what a change finds wrong with the image as it is; "" where the
@@ -81,4 +105,30 @@ func mismatch(s *Source, c image.Change) string {
 		}
 	}
 	return fmt.Sprintf("%s is %s; it should be %s", what, c.Old, c.New)
+}
+
+// wouldCompute says which flags a run needs besides that computes what an
+// annotation says which this one removes; nothing if none would.
+func (o *LabelOptions) wouldCompute(c image.Change) string {
+	if c.Action != image.Removed {
+		return ""
+	}
+	for _, role := range []image.Role{image.RoleConfig, image.RoleMerged, image.RoleMergedBootable} {
+		for _, alg := range []fsverity.Algorithm{fsverity.SHA512, fsverity.SHA256} {
+			if c.Key != image.AnnotationKey(role, alg) {
+				continue
+			}
+			var flags []string
+			if role == image.RoleMergedBootable && !o.Bootable {
+				flags = append(flags, "--bootable")
+			}
+			if !slices.Contains(o.Algorithms, alg) {
+				flags = append(flags, "--algorithm "+alg.String())
+			}
+			if len(flags) > 0 {
+				return " (to have it computed, add " + strings.Join(flags, " ") + ")"
+			}
+		}
+	}
+	return ""
 }

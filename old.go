@@ -35,12 +35,24 @@ var besides = []struct{ suffix, singular, plural string }{
 // warn tells what a user should know before the tags are moved.
 func (r *run) warn(ctx context.Context, sealed *Sealed) {
 	r.warnOfOld(ctx, sealed)
+	r.warnOfUnbootable(sealed)
 	if n := r.edits.dangling; n > 0 {
 		r.options.Warn(fmt.Sprintf("%s still %s the digest of before in what %s: who checks provenance against the sealed image will not find it",
 			count(n, "attestation", "attestations"), verb(n, "names", "name"), verb(n, "it states", "they state")))
 	}
 	for _, text := range r.contradictions() {
 		r.options.Warn("the image itself says something else, which an artifact leaves as it is: " + text)
+	}
+}
+
+// warnOfUnbootable tells if a seal takes away the digest that hosts boot by.
+func (r *run) warnOfUnbootable(sealed *Sealed) {
+	for i := range sealed.Images {
+		for _, c := range sealed.Images[i].Changes {
+			if c.Action == image.Removed && seals[c.Key].role == image.RoleMergedBootable {
+				r.options.Warn("the bootable digest of an earlier seal is removed, as this run was not asked to compute it: hosts that boot by it need --bootable")
+			}
+		}
 	}
 }
 

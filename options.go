@@ -165,6 +165,8 @@ type LabelOptions struct {
 	// are in all places where they are to be written, and nothing else there
 	// says otherwise.
 	Check bool
+	// NoUKICheck does not look at the digests that UKIs of the image name.
+	NoUKICheck bool
 	// DryRun changes nothing where the image is.
 	DryRun bool
 

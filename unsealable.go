@@ -24,7 +24,7 @@ var unsealable = []error{
 	layers.ErrAlgorithm, layers.ErrDiffID, layers.ErrCompression, layers.ErrCorrupt, layers.ErrForeign,
 	layers.ErrArchive, layers.ErrNoParent, layers.ErrNotDirectory, layers.ErrDotDot, layers.ErrRoot,
 	layers.ErrLinkTarget, layers.ErrLinkToDir, layers.ErrEntryType, layers.ErrNoDevice,
-	transform.ErrNoUsr, transform.ErrRunNotDir,
+	transform.ErrNoUsr, transform.ErrRunNotDir, ErrUnbootable,
 	tree.ErrName, tree.ErrDepth, tree.ErrWhiteout, tree.ErrRdev, tree.ErrMtime, tree.ErrDirLink,
 	erofs.ErrTooLarge,
 }

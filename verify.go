@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/cfs-label/cfs-label/composefs/erofs"
+	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
 	"github.com/cfs-label/cfs-label/sign"
 	"github.com/cfs-label/cfs-label/sign/pkcs7"
@@ -29,6 +30,9 @@ type VerifyOptions struct {
 	Jobs     int
 	Progress Progress
 	Warn     func(message string)
+	Stats    *Stats
+	// NoUKICheck does not look at the digests that UKIs of the image name.
+	NoUKICheck bool
 
 	// Verifier, if not nil, must find a signature of what the reference names.
 	Verifier sign.Verifier
@@ -98,6 +102,8 @@ type VerifiedImage struct {
 	Manifest v1.Hash
 	// Objects are what the image, and the artifacts beside it, say.
 	Objects []Object
+	// UKIs are those that the image holds, if its layers were read.
+	UKIs []UKI
 }
 
 // PassedImage is an image of an index that was not to be looked at.
@@ -211,16 +217,17 @@ func (v *verification) collect(ctx context.Context) error {
 func (v *verification) compute(ctx context.Context) error {
 	o := Options{
 		Formats: []erofs.Format{erofs.V1, erofs.V0, erofs.V2},
-		Jobs:    v.options.Jobs, Progress: v.options.Progress, Warn: v.options.Warn,
+		Jobs:    v.options.Jobs, Progress: v.options.Progress, Warn: v.options.Warn, Stats: v.options.Stats,
+		ukis: !v.options.NoUKICheck,
 	}
 	var list []*inspection
-	var sources []*Source
+	var images []toCompute
 	for _, in := range v.images {
 		algorithms := in.algorithms()
 		if v.options.DigestOnly || len(algorithms) == 0 {
 			continue // there is nothing to compare with
 		}
-		list, sources = append(list, in), append(sources, in.n.source)
+		list, images = append(list, in), append(images, toCompute{in.n.source, in.says(image.RoleMergedBootable)})
 		for _, alg := range algorithms {
 			if !slices.Contains(o.Algorithms, alg) {
 				o.Algorithms = append(o.Algorithms, alg)
@@ -228,14 +235,12 @@ func (v *verification) compute(ctx context.Context) error {
 		}
 	}
 	o.fill()
-	results, err := computeAll(ctx, sources, &o, true)
+	results, err := computeAll(ctx, images, &o, true)
 	if err != nil {
 		return err
 	}
 	for i, r := range results {
-		if list[i].computed = r.digests; r.err != nil {
-			list[i].find("it has no digest at all, as hosts refuse it: %v", r.err)
-		}
+		list[i].take(r)
 	}
 	return nil
 }

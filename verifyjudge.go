@@ -20,11 +20,33 @@ type inspection struct {
 
 	claims   []*claim
 	computed []Digest // of the EROFS images; none if the layers were not read
+	ukis     []*UKI
 	findings []string
 }
 
 func (in *inspection) find(format string, args ...any) {
 	in.findings = append(in.findings, fmt.Sprintf(format, args...))
+}
+
+// take takes what was computed.
+func (in *inspection) take(r result) {
+	in.computed, in.ukis = r.digests, r.ukis
+	if r.err != nil {
+		in.find("it has no digest at all, as hosts refuse it: %v", r.err)
+	}
+	if r.unbootable != nil && in.says(image.RoleMergedBootable) {
+		in.find("it has %v", r.unbootable)
+	}
+	wrong, warnings := ukiFindings(r.ukis)
+	in.findings = append(in.findings, wrong...)
+	for _, text := range warnings {
+		in.options.Warn(text)
+	}
+}
+
+// says reports whether something says a digest of the role.
+func (in *inspection) says(role image.Role) bool {
+	return slices.ContainsFunc(in.claims, func(c *claim) bool { return c.Role == role })
 }
 
 // algorithms returns those of the digests that are said.
@@ -39,6 +61,9 @@ func (in *inspection) result(platform string) VerifiedImage {
 	r := VerifiedImage{Platform: platform, Manifest: in.n.descriptor.Digest}
 	for _, c := range in.claims {
 		r.Objects = append(r.Objects, c.Object)
+	}
+	for _, u := range in.ukis {
+		r.UKIs = append(r.UKIs, *u)
 	}
 	return r
 }
@@ -196,26 +221,29 @@ func (in *inspection) compareInput(c *claim) {
 	if c.Where == whereArtifact {
 		formats, algs = [][]erofs.Format{{erofs.V1}}, [][]fsverity.Algorithm{{c.Algorithm}}
 	}
-	for _, f := range formats {
-		for _, a := range algs {
-			if inputKey(s, in.chosen(f, a)) == c.Found {
-				c.State = Holds
-				return
+	for _, roles := range [][]image.Role{{image.RoleMerged}, {image.RoleMerged, image.RoleMergedBootable}} {
+		for _, f := range formats {
+			for _, a := range algs {
+				if inputKey(s, in.chosen(roles, f, a)) == c.Found {
+					c.State = Holds
+					return
+				}
 			}
 		}
 	}
 	c.wrong("is not that of these layers and digests: %s", quoted(c.Found))
 }
 
-// chosen returns the computed digests of those formats and algorithms, in the
-// order in which they are computed.
-func (in *inspection) chosen(formats []erofs.Format, algs []fsverity.Algorithm) []Digest {
+// chosen returns the computed digests of those roles, formats and algorithms, in
+// the order in which they are computed.
+func (in *inspection) chosen(roles []image.Role, formats []erofs.Format, algs []fsverity.Algorithm) []Digest {
 	var list []Digest
-	for _, f := range formats {
-		for _, alg := range algs {
-			for _, d := range in.computed {
-				if d.Format == f && d.Digest.Algorithm() == alg {
-					list = append(list, d)
+	for _, role := range roles {
+		for _, f := range formats {
+			for _, alg := range algs {
+				is := func(d Digest) bool { return d.Role == role && d.Format == f && d.Digest.Algorithm() == alg }
+				if i := slices.IndexFunc(in.computed, is); i >= 0 {
+					list = append(list, in.computed[i])
 				}
 			}
 		}

@@ -44,8 +44,9 @@ type Entry struct {
 	// fs-verity: nothing is sealed then.
 	Insecure bool
 	// Quoted says that there are double quotes in the argument. The kernel takes
-	// them off, and so does bootc; the initramfs of composefs-rs does not, and
-	// finds no digest.
+	// them off what it reads itself, but /proc/cmdline has them, and what reads
+	// that at boot does not: neither composefs-rs nor bootc, which parses with
+	// composefs-rs, finds a digest then, and the host does not boot.
 	Quoted bool
 	// Raw is the argument as it is written.
 	Raw string
@@ -74,10 +75,11 @@ func (e *ArgumentError) Unwrap() error { return e.Err }
 // Digests returns the digests that the kernel command line names, in its order,
 // and an *ArgumentError for each argument that should name one and does not.
 //
-// Hosts take the first composefs.digest whose algorithm is that of their
-// repository, in later versions of bootc the first whose image they have, and
-// composefs only where there is none. Which entry is booted is not to be told
-// from here: all should be right.
+// bootc takes the first composefs.digest whose algorithm is SHA-512, and
+// composefs only where there is none (ComposefsCmdline::from_cmdline); the
+// initramfs of composefs-rs takes the first of either whose image it has
+// (composefs-setup-root). Which entry is booted is not to be told from here:
+// all should be right.
 func Digests(line string) ([]Entry, []error) {
 	var entries []Entry
 	var errs []error

@@ -4,6 +4,7 @@ package layers
 
 import (
 	"context"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +25,7 @@ type entry struct {
 	path      span
 	link      span // of a link: its target; of an inline file: its content
 	xattrs    uint32
+	sink      uint32 // of an external file: what got its content
 }
 
 // entryKind is what an entry makes.
@@ -54,6 +56,7 @@ type batch struct {
 	text    []byte
 	sums    []byte
 	xattrs  [][]tarscan.Xattr // entry.xattrs - 1 is a position here
+	sinks   []io.Writer       // likewise
 
 	waiting int // digests that are not ready
 	full    bool
@@ -78,7 +81,8 @@ func (b *batch) release() {
 		return
 	}
 	b.budget.give(b.cost)
-	*b = batch{entries: b.entries[:0], text: b.text[:0], sums: b.sums[:0], xattrs: b.xattrs[:0]}
+	clear(b.sinks)
+	*b = batch{entries: b.entries[:0], text: b.text[:0], sums: b.sums[:0], xattrs: b.xattrs[:0], sinks: b.sinks[:0]}
 	batches.Put(b)
 }
 

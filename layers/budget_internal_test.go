@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-
-	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 // filesOf makes a layer of so many empty files, with names of 5 bytes.
@@ -131,7 +129,7 @@ func TestReadAhead(t *testing.T) {
 			}
 			next, ended := make(chan struct{}), make(chan error)
 			go func() {
-				ended <- FlattenAll(t.Context(), images, Options{Jobs: jobs}, func(int, *tree.Tree, error) error {
+				ended <- FlattenAll(t.Context(), images, Options{Jobs: jobs}, func(int, *Merged, error) error {
 					<-next
 					return nil
 				})
@@ -173,7 +171,7 @@ func TestNoStandstill(t *testing.T) {
 		r := newRun(images, &o)
 		// All layers, the largest tree, and what each job may be over the part.
 		r.budget = newBudget(limits{entries: int64(6000 + 2400 + jobs*2*600), text: 1 << 40, content: 1 << 40}, len(images), jobs)
-		if err := r.flatten(t.Context(), jobs, func(_ int, _ *tree.Tree, err error) error { return err }); err != nil {
+		if err := r.flatten(t.Context(), jobs, func(_ int, _ *Merged, err error) error { return err }); err != nil {
 			t.Errorf("seed %d, %d jobs: %v", seed, jobs, err)
 		}
 		if r.budget.held != (amount{}) {
@@ -193,7 +191,7 @@ func TestFailedGivesBack(t *testing.T) {
 	o := Options{Jobs: 2}
 	o.fill()
 	r := newRun(images, &o)
-	err := r.flatten(t.Context(), o.Jobs, func(i int, _ *tree.Tree, err error) error {
+	err := r.flatten(t.Context(), o.Jobs, func(i int, _ *Merged, err error) error {
 		if err == nil {
 			t.Errorf("image %d is right", i)
 		}

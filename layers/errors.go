@@ -5,6 +5,8 @@ package layers
 import (
 	"errors"
 	"fmt"
+
+	"github.com/cfs-label/cfs-label/layers/internal/tarscan"
 )
 
 // What can be wrong with a layer as a stream.
@@ -30,6 +32,9 @@ var (
 	ErrLinkToDir    = errors.New("a hard link to a directory; hosts refuse it: make it a symlink")
 	ErrEntryType    = errors.New("an entry of a type that hosts do not know; remove it from the layer")
 	ErrNoDevice     = errors.New("a device without numbers, in an archive whose dialect has none; build the layer with a newer tar")
+
+	// ErrSparse is an ErrArchive.
+	ErrSparse = tarscan.ErrSparse
 )
 
 // Error says where in an image something is wrong.

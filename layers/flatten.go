@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
-	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 // DefaultJobs is how many layers are fetched at once unless told otherwise:
@@ -26,6 +25,10 @@ type Options struct {
 	// have just been fetched, from several goroutines. The layer is a position in
 	// Distinct of the images.
 	Progress func(layer, bytes int)
+	// Capture, if not nil, chooses files whose content is wanted.
+	Capture Capture
+	// Notice, if not nil, is told what hosts refuse, which is no error then.
+	Notice Notice
 }
 
 func (o *Options) fill() {
@@ -44,10 +47,10 @@ func (o *Options) fill() {
 // give together. Its errors are of type *Error, or the context's. Progress and
 // limits are those of FlattenAll with the one image: a layer that is there twice
 // has one position.
-func Flatten(ctx context.Context, layers []Layer, o Options) (*tree.Tree, error) {
-	var merged *tree.Tree
-	err := FlattenAll(ctx, [][]Layer{layers}, o, func(_ int, t *tree.Tree, err error) error {
-		merged = t
+func Flatten(ctx context.Context, layers []Layer, o Options) (*Merged, error) {
+	var merged *Merged
+	err := FlattenAll(ctx, [][]Layer{layers}, o, func(_ int, m *Merged, err error) error {
+		merged = m
 		return err
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func FuzzFlatten(f *testing.F) {
 			}
 			return
 		}
-		if _, err := merged.Check(); err != nil {
+		if _, err := merged.Tree.Check(); err != nil {
 			var rule *tree.CheckError
 			if !errors.As(err, &rule) || errors.Is(err, tree.ErrDirLink) || errors.Is(err, tree.ErrMtime) {
 				t.Fatalf("the tree is broken: %v", err)

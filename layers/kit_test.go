@@ -107,7 +107,7 @@ func dumps(ctx context.Context, list []layers.Layer, o layers.Options) (merged, 
 	if err != nil {
 		return "", "", err
 	}
-	return dumpsOf(t)
+	return dumpsOf(t.Tree)
 }
 
 // dumpsOf returns the dump of a tree, and what the transform makes of it.

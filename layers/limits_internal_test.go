@@ -18,7 +18,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
-	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 // layerOf makes a plain layer.
@@ -59,7 +58,7 @@ func flattenAllWithin(t *testing.T, l limits, images [][]Layer, jobs int) error 
 	defaultLimits = l
 	defer func() { defaultLimits = old }()
 	o := Options{Algorithms: []fsverity.Algorithm{fsverity.SHA256}, Jobs: jobs}
-	return FlattenAll(t.Context(), images, o, func(_ int, _ *tree.Tree, err error) error { return err })
+	return FlattenAll(t.Context(), images, o, func(_ int, _ *Merged, err error) error { return err })
 }
 
 // TestLimits: entries, and bytes of names, targets, attributes and inline
@@ -193,6 +192,42 @@ func TestPathForms(t *testing.T) {
 		}
 		if got := [2]string{strings.Join(names, " "), string(name)}; got != want {
 			t.Errorf("%q: directory and name are %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestLimitsCaptured: what is kept of a file's content counts as names do, also
+// where a layer is read again for it.
+func TestLimitsCaptured(t *testing.T) {
+	file := layerOf(t, tar.Header{Typeflag: tar.TypeReg, Name: "file", Size: 1000})
+	link := layerOf(t, tar.Header{Typeflag: tar.TypeLink, Name: "wanted", Linkname: "file"})
+	for name, c := range map[string]struct {
+		layers []Layer
+		wanted string
+		names  int64 // bytes
+	}{
+		"at once": {[]Layer{file}, "file", 4},
+		"again":   {[]Layer{file, link}, "wanted", 4 + 6 + 4},
+	} {
+		for _, room := range []int64{999, 1000} {
+			old := defaultLimits
+			defaultLimits.text = c.names + room
+			o := Options{Capture: func(path []byte, size uint64) (io.Writer, int) {
+				if string(path) != c.wanted {
+					return nil, 0
+				}
+				return io.Discard, int(size)
+			}}
+			err := FlattenAll(t.Context(), [][]Layer{c.layers}, o, func(_ int, m *Merged, err error) error {
+				if err != nil {
+					return err
+				}
+				return m.ReadAgain(t.Context(), func(string) bool { return true })
+			})
+			defaultLimits = old
+			if errors.Is(err, ErrTooMany) != (room < 1000) {
+				t.Errorf("%s, with %d bytes of room: %v", name, room, err)
+			}
 		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 // Shared is a layer of one or more images.
@@ -72,12 +70,12 @@ func Distinct(images [][]Layer) []Shared {
 // Over the limits, over 1 TiB of archives, or when all trees together have 64
 // times as much as may be in memory, all ends with ErrTooMany, placed in the layer
 // that was read or merged then: which one is chance.
-func FlattenAll(ctx context.Context, images [][]Layer, o Options, done func(image int, t *tree.Tree, err error) error) error {
+func FlattenAll(ctx context.Context, images [][]Layer, o Options, done func(image int, m *Merged, err error) error) error {
 	o.fill()
 	return newRun(images, &o).flatten(ctx, o.Jobs, done)
 }
 
-func (r *run) flatten(ctx context.Context, jobs int, done func(image int, t *tree.Tree, err error) error) error {
+func (r *run) flatten(ctx context.Context, jobs int, done func(image int, m *Merged, err error) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.readAll(ctx, jobs) })
 	merging := make(chan struct{}, jobs)

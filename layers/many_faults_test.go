@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cfs-label/cfs-label/composefs/tree"
 	"github.com/cfs-label/cfs-label/layers"
 )
 
@@ -155,7 +154,7 @@ func TestFlattenAllCalledOff(t *testing.T) {
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)
 					start := time.Now()
-					err := layers.FlattenAll(ctx, images, layers.Options{Jobs: jobs}, func(i int, _ *tree.Tree, err error) error {
+					err := layers.FlattenAll(ctx, images, layers.Options{Jobs: jobs}, func(i int, _ *layers.Merged, err error) error {
 						if i != 0 || err != nil {
 							t.Errorf("image %d is told, error %v", i, err)
 						}
@@ -173,7 +172,7 @@ func TestFlattenAllCalledOff(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errMine)
-	err := layers.FlattenAll(ctx, [][]layers.Layer{{base}, nil}, layers.Options{}, func(i int, _ *tree.Tree, err error) error {
+	err := layers.FlattenAll(ctx, [][]layers.Layer{{base}, nil}, layers.Options{}, func(i int, _ *layers.Merged, err error) error {
 		t.Errorf("image %d is told, error %v", i, err)
 		return nil
 	})
@@ -205,7 +204,7 @@ func TestImagesInOrder(t *testing.T) {
 			}
 			images = append(images, []layers.Layer{plainLayer(base), own})
 		}
-		err := layers.FlattenAll(t.Context(), images, layers.Options{Jobs: jobs}, func(i int, _ *tree.Tree, err error) error {
+		err := layers.FlattenAll(t.Context(), images, layers.Options{Jobs: jobs}, func(i int, _ *layers.Merged, err error) error {
 			close(told[i+1])
 			return err
 		})

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cfs-label/cfs-label/composefs/fsverity"
-	"github.com/cfs-label/cfs-label/composefs/tree"
 	"github.com/cfs-label/cfs-label/layers"
 )
 
@@ -33,13 +32,13 @@ func flattenAll(t testing.TB, images [][]layers.Layer, o layers.Options) []outco
 	o.Algorithms = []fsverity.Algorithm{fsverity.SHA256}
 	all := make([]outcome, len(images))
 	var mu sync.Mutex
-	err := layers.FlattenAll(t.Context(), images, o, func(i int, merged *tree.Tree, err error) error {
+	err := layers.FlattenAll(t.Context(), images, o, func(i int, merged *layers.Merged, err error) error {
 		if (merged == nil) != (err != nil) {
 			t.Errorf("image %d: tree %v, error %v; want one of them", i, merged, err)
 		}
 		got := outcome{err: err}
 		if err == nil {
-			got.merged, got.final, got.err = dumpsOf(merged)
+			got.merged, got.final, got.err = dumpsOf(merged.Tree)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -286,7 +285,7 @@ func TestFlattenAllJobs(t *testing.T) {
 			now += n
 			most = max(most, now)
 		}
-		err := layers.FlattenAll(t.Context(), images, layers.Options{Jobs: jobs}, func(int, *tree.Tree, error) error {
+		err := layers.FlattenAll(t.Context(), images, layers.Options{Jobs: jobs}, func(int, *layers.Merged, error) error {
 			add(1)
 			defer add(-1)
 			_, err := io.Copy(io.Discard, io.LimitReader(zeroReader{}, 1<<20)) // a while

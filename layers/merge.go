@@ -4,7 +4,9 @@ package layers
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/cfs-label/cfs-label/composefs/tree"
 )
@@ -24,16 +26,44 @@ type merger struct {
 	lastPath []byte
 	lastDir  tree.Ino
 	hasLast  bool
+
+	capture  Capture // nil: nothing is wanted
+	captured captures
+	links    []wantedLink
+	path     []byte // as capture gets it
+
+	observer *observer // nil: what hosts refuse is an error
+	made     int64     // directories that no entry is of, and the budget does not know of yet
 }
 
 func (m *merger) add(b *batch) error {
 	for i := range b.entries {
 		e := &b.entries[i]
-		if err := m.addEntry(b, e); err != nil {
+		err := m.addEntry(b, e)
+		if err != nil && m.observer != nil {
+			m.goOn(b, e, err)
+			continue
+		}
+		if err != nil {
 			return &entryError{string(b.bytes(e.path)), err}
 		}
 	}
 	return nil
+}
+
+// goOn tells what hosts refuse of an entry. One without its parents gets them.
+func (m *merger) goOn(b *batch, e *entry, err error) {
+	path := b.bytes(e.path)
+	m.observer.notice(string(path), err)
+	if !errors.Is(err, ErrNoParent) || errors.Is(err, ErrLinkTarget) {
+		return
+	}
+	dir, _ := splitPath(path)
+	m.made += makeParents(m.tree, dir)
+	m.hasLast = false
+	if err := m.addEntry(b, e); err != nil {
+		m.observer.notice(string(path), err)
+	}
 }
 
 func (m *merger) addEntry(b *batch, e *entry) error {
@@ -58,15 +88,32 @@ func (m *merger) addEntry(b *batch, e *entry) error {
 	}
 	if removed, ok := bytes.CutPrefix(name, whiteoutPrefix); ok {
 		m.hasLast = false // what it is in may be gone
-		if bytes.Equal(name, opaqueName) {
-			m.tree.Clear(dir)
-		} else {
-			m.tree.Unlink(dir, removed)
-		}
+		m.whiteOut(dir, removed, bytes.Equal(name, opaqueName), b, e)
 		return nil
 	}
 	m.link(dir, name, target, b, e)
+	if m.observer != nil {
+		m.observer.add(m.tree, b.bytes(e.path))
+	}
 	return nil
+}
+
+// whiteOut removes a name from the directory, or all of them.
+func (m *merger) whiteOut(dir tree.Ino, name []byte, isOpaque bool, b *batch, e *entry) {
+	if m.observer != nil {
+		removed, exists := dir, true
+		if !isOpaque {
+			removed, exists = m.tree.Lookup(dir, name)
+		}
+		if exists && m.observer.removes(removed, isOpaque) {
+			m.observer.notice(string(b.bytes(e.path)), ErrSameLayer)
+		}
+	}
+	if isOpaque {
+		m.tree.Clear(dir)
+	} else {
+		m.tree.Unlink(dir, name)
+	}
 }
 
 // link gives the entry its name. A directory over a directory changes only its
@@ -77,6 +124,7 @@ func (m *merger) link(dir tree.Ino, name []byte, target tree.Ino, b *batch, e *e
 	if e.kind == makeHardLink {
 		m.hasLast = m.hasLast && !wasDir
 		m.tree.Link(dir, name, target)
+		m.captureLink(dir, name, target, b.bytes(e.path))
 		return
 	}
 	meta := b.meta(m.tree, e)
@@ -85,7 +133,11 @@ func (m *merger) link(dir tree.Ino, name []byte, target tree.Ino, b *batch, e *e
 		return
 	}
 	m.hasLast = m.hasLast && !wasDir
-	m.tree.Link(dir, name, m.newInode(b, e, meta))
+	ino := m.newInode(b, e, meta)
+	m.tree.Link(dir, name, ino)
+	if e.sink > 0 {
+		m.captured[ino] = []io.Writer{b.sinks[e.sink-1]}
+	}
 }
 
 func (m *merger) newInode(b *batch, e *entry, meta tree.Meta) tree.Ino {

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-
-	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 // TestQueueDrop: a queue that was dropped holds nothing and takes nothing, and
@@ -76,7 +74,7 @@ func TestMergeCalledOff(t *testing.T) {
 	q.close()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errEnd)
-	err := r.merge(ctx, 0, func(int, *tree.Tree, error) error {
+	err := r.merge(ctx, 0, func(int, *Merged, error) error {
 		t.Error("the image is told")
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,6 +46,7 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 	var archiveErr error
 	g.Go(func() error {
 		entries := newEntryReader(r.algorithms, queues, r.budget)
+		entries.capture, entries.notice = r.capture, r.noticeOf(i)
 		archiveErr = scan(running, toScan, entries, r.layers[i].Uses[0].Image)
 		entries.abandon()
 		if errors.Is(archiveErr, ErrTooMany) {
@@ -58,7 +60,7 @@ func (r *run) readLayer(ctx context.Context, i int) error {
 	if diffID != layer.DiffID.Hex {
 		return fmt.Errorf("%w: its diff ID is %s:%s, the config says %s", ErrDiffID, layer.DiffID.Algorithm, diffID, layer.DiffID)
 	}
-	return archiveErr
+	return r.tolerate(i, archiveErr)
 }
 
 func hashChunks(in <-chan *chunk, h hash.Hash) string {
@@ -88,6 +90,9 @@ func scan(ctx context.Context, in <-chan *chunk, r *entryReader, image int) erro
 		}
 	}
 	if err := s.Close(); err != nil {
+		if r.notice != nil && ctx.Err() == nil {
+			r.finish() // what there is in front of it
+		}
 		return r.archiveError(err)
 	}
 	r.finish()
@@ -107,8 +112,13 @@ type entryReader struct {
 	base int      // entry number of the first of them
 	n    int      // entries so far
 
-	current  *entry
+	current  *entry    // nil: it is passed over
+	sink     io.Writer // what gets its content, too
 	lastPath []byte
+
+	capture Capture
+	path    []byte                       // as capture gets it
+	notice  func(path string, err error) // nil: what hosts refuse ends the reading
 }
 
 func newEntryReader(algs []fsverity.Algorithm, queues []*queue, b *budget) *entryReader {
@@ -154,12 +164,9 @@ var entryKinds = map[byte]entryKind{
 
 // Entry takes an entry. It implements tarscan.Handler.
 func (r *entryReader) Entry(e *tarscan.Entry) error {
-	kind, ok := entryKinds[e.Type]
-	if !ok {
-		return &entryError{string(e.Path), fmt.Errorf("type %q: %w", e.Type, ErrEntryType)}
-	}
-	if kind == makeExternal && e.Size <= tree.InlineMax {
-		kind = makeInline
+	kind, err := kindOf(e)
+	if err != nil {
+		return r.refuse(e, err)
 	}
 	text := len(e.Path) + len(e.Link)
 	if kind == makeInline {
@@ -184,9 +191,6 @@ func (r *entryReader) Entry(e *tarscan.Entry) error {
 	case makeSymlink, makeHardLink:
 		n.link = b.add(e.Link)
 	case makeBlockDevice, makeCharDevice:
-		if !e.HasDevice {
-			return &entryError{string(e.Path), ErrNoDevice}
-		}
 		n.arg = rdev(e.DevMajor, e.DevMinor)
 	case makeInline:
 		n.link.off = uint32(len(b.text))
@@ -196,6 +200,7 @@ func (r *entryReader) Entry(e *tarscan.Entry) error {
 		b.sums = append(b.sums, make([]byte, r.stride)...)
 		b.waiting++
 		r.verity.Begin(r.n)
+		n.sink = r.captureFile(b, e)
 	case makeDirectory, makeFIFO:
 	}
 	b.entries = append(b.entries, n)
@@ -203,6 +208,51 @@ func (r *entryReader) Entry(e *tarscan.Entry) error {
 	r.lastPath = append(r.lastPath[:0], e.Path...)
 	r.n++
 	return nil
+}
+
+// kindOf returns what an entry makes. An error is of what hosts refuse.
+func kindOf(e *tarscan.Entry) (entryKind, error) {
+	kind, ok := entryKinds[e.Type]
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("type %q: %w", e.Type, ErrEntryType)
+	case (kind == makeBlockDevice || kind == makeCharDevice) && !e.HasDevice:
+		return 0, ErrNoDevice
+	case kind == makeExternal && e.Size <= tree.InlineMax:
+		return makeInline, nil
+	}
+	return kind, nil
+}
+
+// refuse is what becomes of an entry that hosts refuse: the end, or it is told
+// and passed over.
+func (r *entryReader) refuse(e *tarscan.Entry, err error) error {
+	if r.notice == nil {
+		return &entryError{string(e.Path), err}
+	}
+	r.notice(string(e.Path), err)
+	r.current = nil
+	return nil
+}
+
+// captureFile returns the position of what gets the content of the file, counted
+// from 1; 0: nothing does.
+func (r *entryReader) captureFile(b *batch, e *tarscan.Entry) uint32 {
+	r.sink = nil
+	if r.capture == nil {
+		return 0
+	}
+	r.path = appendClean(r.path[:0], e.Path)
+	w, keeps := r.capture(r.path, e.Size)
+	if w == nil {
+		return 0
+	}
+	r.sink = w
+	cost := amount{0, int64(keeps)}
+	b.cost.add(cost)
+	r.unsettled.add(cost)
+	b.sinks = append(b.sinks, w)
+	return uint32(len(b.sinks))
 }
 
 // rdev puts a device number together as glibc's makedev does.
@@ -221,6 +271,9 @@ func (r *entryReader) batch() *batch {
 
 // Data takes content of the current entry.
 func (r *entryReader) Data(p []byte) {
+	if r.current == nil {
+		return
+	}
 	switch r.current.kind {
 	case makeInline:
 		b := r.open[len(r.open)-1]
@@ -228,6 +281,9 @@ func (r *entryReader) Data(p []byte) {
 		r.current.link.len += uint32(len(p))
 	case makeExternal:
 		_, _ = r.verity.Write(p) // never fails
+		if r.sink != nil {
+			_, _ = r.sink.Write(p)
+		}
 	case makeDirectory, makeSymlink, makeHardLink, makeBlockDevice, makeCharDevice, makeFIFO:
 		// Old tars give sizes to these. Hosts skip what follows, too.
 	}
@@ -235,6 +291,9 @@ func (r *entryReader) Data(p []byte) {
 
 // EndEntry ends the current entry.
 func (r *entryReader) EndEntry() error {
+	if r.current == nil {
+		return nil
+	}
 	if r.current.kind == makeExternal {
 		r.verity.End()
 	}

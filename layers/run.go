@@ -22,6 +22,8 @@ type run struct {
 	slots      chan struct{}
 	budget     *budget
 	progress   func(layer, bytes int)
+	capture    Capture
+	notice     Notice
 
 	images []runImage
 	layers []runLayer // as Distinct lists them
@@ -49,6 +51,8 @@ func newRun(images [][]Layer, o *Options) *run {
 		slots:      make(chan struct{}, runtime.GOMAXPROCS(0)),
 		budget:     newBudget(defaultLimits, len(images), o.Jobs),
 		progress:   o.Progress,
+		capture:    o.Capture,
+		notice:     o.Notice,
 		images:     make([]runImage, len(images)),
 	}
 	for i, layers := range images {
@@ -154,7 +158,7 @@ func (r *run) fail(image int, err error) error {
 func (r *run) queue(u Use) *queue { return r.images[u.Image].queues[u.Layer] }
 
 // merge makes the image's tree, and tells done what came of it.
-func (r *run) merge(ctx context.Context, image int, done func(int, *tree.Tree, error) error) error {
+func (r *run) merge(ctx context.Context, image int, done func(int, *Merged, error) error) error {
 	var held amount
 	defer func() { r.budget.end(image, held) }()
 	t, err := r.fold(ctx, image, &held)
@@ -171,17 +175,25 @@ func (r *run) merge(ctx context.Context, image int, done func(int, *tree.Tree, e
 
 // fold makes the tree of the entries of an image's layers. It counts in held
 // what the tree takes of the budget.
-func (r *run) fold(ctx context.Context, image int, held *amount) (*tree.Tree, error) {
-	m := &merger{tree: tree.New(r.algorithms...)}
+func (r *run) fold(ctx context.Context, image int, held *amount) (*Merged, error) {
+	m := &merger{tree: tree.New(r.algorithms...), capture: r.capture, captured: captures{}}
+	merged := &Merged{Tree: m.tree, captured: m.captured}
 	for _, alg := range r.algorithms {
 		m.stride += alg.Size()
 	}
 	for j := range r.images[image].queues {
+		merged.starts = append(merged.starts, tree.Ino(m.tree.Inodes()))
+		if r.notice != nil {
+			m.observer = newObserver(func(path string, err error) { r.notice(j, path, err) })
+		}
 		if err := r.foldLayer(ctx, m, Use{image, j}, held); err != nil {
 			return nil, err
 		}
 	}
-	return m.tree, nil
+	merged.again = func(ctx context.Context, choose func(path string) bool) error {
+		return r.readAgain(ctx, image, m, merged, held, choose)
+	}
+	return merged, nil
 }
 
 // foldLayer adds the entries of a layer to the tree. What does not merge counts
@@ -204,6 +216,8 @@ func (r *run) foldLayer(ctx context.Context, m *merger, u Use, held *amount) err
 		}
 		mergeErr = m.add(b)
 		cost := b.cost
+		cost.entries += m.made
+		m.made = 0
 		b.release()
 		held.add(cost)
 		if err := r.budget.take(ctx, u.Image, cost, 0); err != nil {

@@ -3,7 +3,10 @@
 package main
 
 import (
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	cfslabel "github.com/cfs-label/cfs-label"
+	"github.com/cfs-label/cfs-label/image"
 	"github.com/cfs-label/cfs-label/remote"
 )
 
@@ -16,12 +19,15 @@ type digestAnswer struct {
 	Algorithm string `json:"algorithm"`
 	Xattrs    string `json:"xattrs"`
 	Digest    string `json:"digest"`
+	// KernelArgument is there if it was asked for, and the digest is bootable.
+	KernelArgument string `json:"kernelArgument,omitempty"`
 }
 
-// imageAnswer is what was computed of one image.
+// imageAnswer is what was computed of one image. A directory has no platform and
+// no manifest.
 type imageAnswer struct {
-	Platform string         `json:"platform"`
-	Manifest string         `json:"manifest"`
+	Platform string         `json:"platform,omitempty"`
+	Manifest string         `json:"manifest,omitempty"`
 	Digests  []digestAnswer `json:"digests"`
 }
 
@@ -37,6 +43,8 @@ type sealedAnswer struct {
 	Sealed    string   `json:"sealed"`
 	Artifacts []string `json:"artifacts,omitempty"`
 	Believed  bool     `json:"believed,omitempty"`
+
+	UKIs []ukiAnswer `json:"ukis,omitempty"`
 }
 
 // skippedAnswer is an image that could not be sealed.
@@ -86,7 +94,10 @@ type sealAnswer struct {
 }
 
 func newImageAnswer(img cfslabel.Image) imageAnswer {
-	a := imageAnswer{Platform: img.Platform, Manifest: img.Manifest.String()}
+	a := imageAnswer{Platform: img.Platform}
+	if img.Manifest != (v1.Hash{}) {
+		a.Manifest = img.Manifest.String()
+	}
 	for _, d := range img.Digests {
 		a.Digests = append(a.Digests, digestAnswer{
 			Role:      d.Role.String(),
@@ -99,10 +110,16 @@ func newImageAnswer(img cfslabel.Image) imageAnswer {
 	return a
 }
 
-func newComputeAnswer(ref *remote.Ref, images []cfslabel.Image) computeAnswer {
-	a := computeAnswer{Reference: ref.String(), Images: make([]imageAnswer, len(images))}
+// newComputeAnswer: withArguments says whether kernel arguments were asked for.
+func newComputeAnswer(name string, images []cfslabel.Image, withArguments bool) computeAnswer {
+	a := computeAnswer{Reference: name, Images: make([]imageAnswer, len(images))}
 	for i, img := range images {
 		a.Images[i] = newImageAnswer(img)
+		for j, d := range img.Digests {
+			if withArguments && d.Role == image.RoleMergedBootable {
+				a.Images[i].Digests[j].KernelArgument = argumentOf(d)
+			}
+		}
 	}
 	return a
 }
@@ -127,7 +144,7 @@ func newSealAnswer(ref *remote.Ref, s *cfslabel.Sealed, o *cfslabel.LabelOptions
 		}
 	}
 	for _, img := range s.Images {
-		sealed := sealedAnswer{imageAnswer: newImageAnswer(img.Image), Sealed: img.Sealed.String(), Believed: img.Believed}
+		sealed := sealedAnswer{imageAnswer: newImageAnswer(img.Image), Sealed: img.Sealed.String(), Believed: img.Believed, UKIs: newUKIs(img.UKIs)}
 		if o.DryRun || o.Check {
 			img.Artifacts = nil
 		}

@@ -46,7 +46,7 @@ func attachCommand(t *terminal) *cobra.Command {
 			return f.run(cmd, t, args[0])
 		},
 	}
-	f.net.add(cmd.Flags())
+	inGroup(cmd.Flags(), registryGroup, f.net.add)
 	cmd.Flags().StringVar(&f.dir, "dir", "", "`DIR` that cfs-label to-be-signed wrote, with the signatures")
 	cmd.Flags().StringVar(&f.cert, "fsverity-cert", "", "PEM `FILE` of the certificate of the key that signed")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check all, but push nothing")

@@ -12,26 +12,28 @@ import (
 
 	"github.com/spf13/cobra"
 
-	cfslabel "github.com/cfs-label/cfs-label"
 	"github.com/cfs-label/cfs-label/composefs/dumpfile"
 	"github.com/cfs-label/cfs-label/composefs/erofs"
-	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
 const dumpHelp = `cfs-label dump SOURCE prints the merged tree of an image in composefs' dump
 format, as cfsctl oci dump does: to compare two images, or as input of
-mkcomposefs --from-file.
+mkcomposefs --from-file. SOURCE can be a directory, as in dir:PATH or ./PATH, and
+a composefs image (erofs:FILE) or another dump (dump:FILE), which are taken as
+they are.
 
 ` + exitHelp
 
 func dumpCommand(t *terminal) *cobra.Command {
 	var source sourceFlags
 	cmd := &cobra.Command{
-		Use:     "dump SOURCE",
-		Short:   "Print the merged tree in composefs' dump format",
-		Long:    dumpHelp,
-		Example: "  cfs-label dump ghcr.io/org/img:latest > img.dump",
-		Args:    oneSource,
+		Use:   "dump SOURCE",
+		Short: "Print the merged tree in composefs' dump format",
+		Long:  dumpHelp,
+		Example: `  cfs-label dump ghcr.io/org/img:latest > img.dump
+  cfs-label dump --bootable dir:/target > target.dump
+  cfs-label dump erofs:img.cfs`,
+		Args: oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, o, err := source.tree(cmd, t, args[0])
 			if err != nil {
@@ -45,27 +47,16 @@ func dumpCommand(t *terminal) *cobra.Command {
 		},
 	}
 	source.add(cmd.Flags())
+	source.addBootable(cmd.Flags())
+	source.addDirectory(cmd.Flags())
 	return cmd
 }
 
-// tree reads the one image that an argument names.
-func (f *sourceFlags) tree(cmd *cobra.Command, t *terminal, arg string) (*tree.Checked, cfslabel.Options, error) {
-	o, err := f.options(t, oneEach)
-	if err != nil {
-		return nil, o, err
-	}
-	ref, err := f.net.open(cmd, t, arg)
-	if err != nil {
-		return nil, o, err
-	}
-	c, err := cfslabel.Tree(cmd.Context(), ref, o)
-	return c, o, err
-}
-
 const exportHelp = `cfs-label export SOURCE --file FILE writes the composefs image of an image: the
-EROFS file system whose fs-verity digest cfs-label compute prints. FILE is
-replaced when the image is complete; a pipe or a device is written to, and - is
-stdout.
+EROFS file system whose fs-verity digest cfs-label compute prints. SOURCE can be
+a directory, as in dir:PATH or ./PATH, and a dump (dump:FILE) or another composefs
+image (erofs:FILE), which are taken as they are. FILE is replaced when the image
+is complete; a pipe or a device is written to, and - is stdout.
 
 ` + exitHelp
 
@@ -82,10 +73,8 @@ func exportCommand(t *terminal) *cobra.Command {
 			if file == "" {
 				return &usageError{errors.New("where to? give --file FILE, or --file - for stdout")}
 			}
-			if file != "-" {
-				if err := checkTarget(file); err != nil {
-					return err
-				}
+			if err := checkFile(file, args[0], source.bootable); err != nil {
+				return err
 			}
 			c, o, err := source.tree(cmd, t, args[0])
 			if err != nil {
@@ -94,16 +83,33 @@ func exportCommand(t *terminal) *cobra.Command {
 			write := func(w io.Writer) error {
 				return erofs.Write(w, c, erofs.Options{Format: o.Formats[0], Algorithm: o.Algorithms[0]})
 			}
-			if file == "-" {
-				return write(t.stdout)
-			}
-			return writeFile(file, write)
+			return t.writeTo(file, write)
 		},
 	}
 	source.addFormat(cmd.Flags())
 	source.add(cmd.Flags())
+	source.addBootable(cmd.Flags())
+	source.addDirectory(cmd.Flags())
 	cmd.Flags().StringVar(&file, "file", "", "`FILE` to write")
 	return cmd
+}
+
+// checkFile finds out before the long work whether the file can be written.
+// bootable tells that nothing but the bootable tree goes into it.
+func checkFile(file, source string, bootable bool) error {
+	if file == "-" {
+		return nil
+	}
+	if kind, path := splitSource(source); kind == aDirectory {
+		var emptied []string
+		if bootable {
+			emptied = []string{"boot", "sysroot"}
+		}
+		if err := outside(file, path, emptied...); err != nil {
+			return err
+		}
+	}
+	return checkTarget(file)
 }
 
 // checkTarget finds out before the long work whether the file can be there.
@@ -119,6 +125,14 @@ func checkTarget(file string) error {
 		return &usageError{fmt.Errorf("--file %s is a directory", file)}
 	}
 	return nil
+}
+
+// writeTo writes to a file, or to stdout if it is called -.
+func (t *terminal) writeTo(file string, write func(io.Writer) error) error {
+	if file == "-" {
+		return write(t.stdout)
+	}
+	return writeFile(file, write)
 }
 
 // writeFile writes a file that is there whole or not at all. Pipes and devices

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	cfslabel "github.com/cfs-label/cfs-label"
+	"github.com/cfs-label/cfs-label/composefs/scan"
 	"github.com/cfs-label/cfs-label/remote"
 	"github.com/cfs-label/cfs-label/sign"
 )
@@ -28,7 +29,7 @@ const exitHelp = `Exit status:
   1  failure
   2  wrong usage
   3  not sealed, or something does not hold that the image or a signature says
-     (--check, verify)
+     (--check, verify), two trees differ (diff), or there are findings (lint)
   4  the registry wants credentials, or others
   5  not found`
 
@@ -51,8 +52,11 @@ func exitCode(err error) int {
 		code int
 	}{
 		{cfslabel.ErrMismatch, exitMismatch},
+		{errDiffer, exitMismatch},
+		{errFindings, exitMismatch},
 		{cfslabel.ErrOptions, exitUsage},
 		{sign.ErrOptions, exitUsage},
+		{scan.ErrRoot, exitUsage},
 		{remote.ErrReference, exitUsage},
 		{remote.ErrReadOnly, exitUsage},
 		{remote.ErrUnauthorized, exitUnauthorized},

@@ -63,7 +63,11 @@ type sourceFlags struct {
 	xattrs     list[transform.Xattrs]
 	platforms  []string
 	jobs       int
+	stats      bool
+	bootable   bool
 	net        netFlags
+
+	crossMounts, noPropagate, wholeSeconds bool // of directories
 }
 
 // Which of the flags take several values.
@@ -88,8 +92,14 @@ func (f *sourceFlags) add(fs *pflag.FlagSet) {
 // addChoice adds the flags that say which images are read, and how.
 func (f *sourceFlags) addChoice(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.platforms, "platform", nil, "`os/arch[/variant]` to choose from an index (repeatable; default all of linux)")
-	fs.IntVar(&f.jobs, "jobs", layers.DefaultJobs(), "layers fetched at once")
+	f.addReading(fs)
 	inGroup(fs, registryGroup, f.net.add)
+}
+
+// addReading adds the flags that say how layers are read.
+func (f *sourceFlags) addReading(fs *pflag.FlagSet) {
+	fs.IntVar(&f.jobs, "jobs", layers.DefaultJobs(), "layers fetched, or files hashed, at once")
+	fs.BoolVar(&f.stats, "stats", false, "tell on stderr what was read")
 }
 
 // options returns what the flags say. many tells whether the command can use
@@ -99,9 +109,14 @@ func (f *sourceFlags) options(t *terminal, many bool) (cfslabel.Options, error) 
 		Formats:    f.formats.values,
 		Algorithms: f.algorithms.values,
 		Xattrs:     f.xattrs.values,
+		Bootable:   f.bootable,
 		Jobs:       f.jobs,
 		Progress:   newProgress(t),
 		Warn:       t.warn,
+	}
+	if f.stats {
+		t.stats = &cfslabel.Stats{}
+		o.Stats = t.stats
 	}
 	if f.jobs < 1 {
 		return o, &usageError{errors.New("--jobs must be at least 1")}

@@ -21,9 +21,9 @@ import (
 
 // every flag of cfs-label IMAGE, with a value that is not its default.
 var every = []string{
-	"--format=v2", "--algorithm=sha256", "--xattrs=keep-user-xattrs", "--platform=linux/arm64", "--jobs=3",
+	"--format=v2", "--algorithm=sha256", "--xattrs=keep-user-xattrs", "--platform=linux/arm64", "--jobs=3", "--bootable",
 	"--write=label", "--label-key=k", "--label-format=prefixed", "--attestations=drop", "--skip-unsealable", "--oci",
-	"--tag=x", "--to=r/x", "--force", "--if-needed", "--check", "--dry-run",
+	"--tag=x", "--to=r/x", "--force", "--if-needed", "--check", "--dry-run", "--no-uki-check", "--stats",
 	"--insecure", "--plain-http", "--ca-file=ca", "--client-cert=cert", "--client-key=key",
 	"--authfile=auth", "--username=alice", "--password-stdin", "--retries=7",
 	"--sign", "--key=k", "--identity-token=t", "--fulcio-url=f", "--rekor-url=r", "--timestamp-server-url=u", "--tlog-upload=false",
@@ -40,6 +40,7 @@ func sealWith(t *testing.T, flags []string) (*sealCommand, *cobra.Command) {
 	s, cmd := &sealCommand{terminal: &terminal{}}, &cobra.Command{}
 	s.source.addFormat(cmd.Flags())
 	s.source.add(cmd.Flags())
+	s.source.addBootable(cmd.Flags())
 	s.flags.add(cmd.Flags())
 	cmd.SetIn(strings.NewReader("secret\n"))
 	if err := cmd.ParseFlags(flags); err != nil {
@@ -81,8 +82,8 @@ func TestFlagsReachLabelOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s.flags.options(common)
-	wantNoZero(t, got, "To", "Signing", "Kernel")
-	got.Progress, got.Warn = nil, nil // functions cannot be compared
+	wantNoZero(t, got, "To", "Signing", "Kernel", "ukis")
+	got.Progress, got.Warn, got.Stats = nil, nil, nil // these cannot be compared
 	want := cfslabel.LabelOptions{
 		Options: cfslabel.Options{
 			Formats:    []erofs.Format{erofs.V2},
@@ -90,6 +91,7 @@ func TestFlagsReachLabelOptions(t *testing.T) {
 			Xattrs:     []transform.Xattrs{transform.KeepUserXattrs},
 			Platforms:  []v1.Platform{{OS: "linux", Architecture: "arm64"}},
 			Jobs:       3,
+			Bootable:   true,
 		},
 		Write:          []cfslabel.Place{cfslabel.InLabel},
 		LabelKeys:      []string{"k"},
@@ -102,6 +104,7 @@ func TestFlagsReachLabelOptions(t *testing.T) {
 		IfNeeded:       true,
 		Check:          true,
 		DryRun:         true,
+		NoUKICheck:     true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -136,7 +139,7 @@ func TestFlagsReachRemoteOptions(t *testing.T) {
 func TestSwitchesAlone(t *testing.T) {
 	for flag, want := range map[string]string{
 		"skip-unsealable": "SkipUnsealable", "oci": "OCI", "force": "Force", "if-needed": "IfNeeded",
-		"check": "Check", "dry-run": "DryRun", "insecure": "Insecure", "plain-http": "PlainHTTP",
+		"check": "Check", "dry-run": "DryRun", "no-uki-check": "NoUKICheck", "insecure": "Insecure", "plain-http": "PlainHTTP",
 	} {
 		s, _ := sealWith(t, []string{"--" + flag})
 		var got []string
@@ -173,4 +176,25 @@ func TestFlagDefaults(t *testing.T) {
 	if got := s.source.net.options(s.terminal).Retries; got != remote.DefaultRetries {
 		t.Errorf("there are %d retries", got)
 	}
+}
+
+// TestFlagsReachDirectoryOptions: each flag of directories reaches its option,
+// and each option has a flag.
+func TestFlagsReachDirectoryOptions(t *testing.T) {
+	var f sourceFlags
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.addDirectory(fs)
+	if err := fs.Parse([]string{"--" + crossMountsFlag, "--" + noPropagateFlag, "--" + secondsFlag}); err != nil {
+		t.Fatal(err)
+	}
+	fs.VisitAll(func(flag *pflag.Flag) {
+		if !flag.Changed {
+			t.Errorf("--%s is not tried", flag.Name)
+		}
+	})
+	d, err := f.directory(t.TempDir(), cfslabel.Options{Jobs: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantNoZero(t, d, "Hashed", "Stats", "ukis", "Formats", "Algorithms", "Xattrs", "Bootable", "Platforms", "Progress", "Warn")
 }

@@ -19,26 +19,37 @@ signatures: labels and annotations of composefs, artifacts beside the image,
 cosign's tags, and what else refers to it; of an index, also those of all that it
 lists. It shows what is said, and checks nothing: cfs-label verify does. Where
 COSIGN_REPOSITORY names another repository, cosign's tags are looked for there,
-too. Long values are cut; -o json has all of them.
+too. Long values are cut; -o json has all of them. With --uki the layers are read,
+and the digests compared that command lines of UKIs in the image name.
 
 ` + exitHelp
 
 func inspectCommand(t *terminal) *cobra.Command {
-	var net netFlags
+	var source sourceFlags
+	var withUKIs bool
 	cmd := &cobra.Command{
-		Use:     "inspect IMAGE",
-		Short:   "Show seals, artifacts and signatures",
-		Long:    inspectHelp,
-		Example: "  cfs-label inspect ghcr.io/org/img:latest",
-		Args:    oneSource,
+		Use:   "inspect IMAGE",
+		Short: "Show seals, artifacts and signatures",
+		Long:  inspectHelp,
+		Example: `  cfs-label inspect ghcr.io/org/img:latest
+  cfs-label inspect ghcr.io/org/host:latest --uki`,
+		Args: oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			net := &source.net
+			common, err := source.options(t, manyEach)
+			if err != nil {
+				return err
+			}
 			ref, err := net.open(cmd, t, args[0])
 			if err != nil {
 				return err
 			}
 			o := cfslabel.InspectOptions{}
+			if withUKIs {
+				o.Layers = &common
+			}
 			if remote.IsRegistry(ref.Repo) { // what is not in a registry has no such tags
-				if o.Signatures, err = signaturesElsewhere(cmd, t, &net, ref); err != nil {
+				if o.Signatures, err = signaturesElsewhere(cmd, t, net, ref); err != nil {
 					return err
 				}
 			}
@@ -52,7 +63,9 @@ func inspectCommand(t *terminal) *cobra.Command {
 			return t.answerTable(found)
 		},
 	}
-	net.add(cmd.Flags())
+	cmd.Flags().BoolVar(&withUKIs, "uki", false, "read the layers, and show the UKIs in them")
+	source.addReading(cmd.Flags())
+	inGroup(cmd.Flags(), registryGroup, source.net.add)
 	addOutput(cmd, t)
 	return cmd
 }
@@ -111,6 +124,10 @@ func showObject(o *cfslabel.Inspected, row func(cells ...string)) {
 		} else {
 			row("  referrer", r.Digest.String(), r.Type)
 		}
+	}
+	showUKIs(o.UKIs, row)
+	if o.UKIErr != nil {
+		row("  UKIs", "not known: "+o.UKIErr.Error())
 	}
 	if o.More > 0 {
 		row("  referrers", fmt.Sprintf("%d more, which were not looked at", o.More))

@@ -31,6 +31,8 @@ type inspectedAnswer struct {
 	Tags        []inspectedTagAnswer        `json:"tags,omitempty"`
 	Referrers   []inspectedReferrerAnswer   `json:"referrers,omitempty"`
 	More        int                         `json:"more,omitempty"` // referrers
+	UKIs        []ukiAnswer                 `json:"ukis,omitempty"`
+	UKIError    string                      `json:"ukiError,omitempty"`
 	Error       string                      `json:"error,omitempty"`
 }
 
@@ -82,6 +84,7 @@ func newInspectedAnswer(o *cfslabel.Inspected) inspectedAnswer {
 	a := inspectedAnswer{
 		Kind: string(o.Kind), Depth: o.Depth, Platform: o.Platform, Digest: o.Digest.String(), Type: o.Type,
 		About: o.About, Sealed: o.IsSealed(), Input: o.Input, More: o.More, Error: errorText(o.Err),
+		UKIs: newUKIs(o.UKIs), UKIError: errorText(o.UKIErr),
 	}
 	for _, l := range o.Labels {
 		if a.Labels == nil {

@@ -93,6 +93,9 @@ func (f *netFlags) options(t *terminal) remote.Options {
 
 // open returns the reference that an argument is.
 func (f *netFlags) open(cmd *cobra.Command, t *terminal, ref string) (*remote.Ref, error) {
+	if err := wantImage(ref); err != nil {
+		return nil, err
+	}
 	if err := f.prepare(cmd); err != nil {
 		return nil, err
 	}
@@ -102,6 +105,9 @@ func (f *netFlags) open(cmd *cobra.Command, t *terminal, ref string) (*remote.Re
 // openTarget returns where the image that source names is to be put. The user
 // name is of the source's registry, and goes to no other.
 func (f *netFlags) openTarget(cmd *cobra.Command, t *terminal, target string, source *remote.Ref) (*remote.Ref, error) {
+	if err := wantImage(target); err != nil {
+		return nil, err
+	}
 	o := f.options(t)
 	if remote.IsRegistry(source.Repo) && hostOf(target) != hostOf(source.Repo.Name()) {
 		o.Username, o.Password = "", ""

@@ -18,11 +18,14 @@ import (
 // newProgress returns who shows progress: bars where a person looks, else
 // nobody.
 func newProgress(t *terminal) cfslabel.Progress {
-	if t.quiet || t.noProgress || !t.isTerminal() {
+	if !t.showsBars() {
 		return &steps{terminal: t}
 	}
 	return &bars{steps: steps{terminal: t}}
 }
+
+// showsBars reports whether there is a person who wants to see them.
+func (t *terminal) showsBars() bool { return !t.quiet && !t.noProgress && t.isTerminal() }
 
 // steps tells of steps, if asked for details.
 type steps struct{ *terminal }

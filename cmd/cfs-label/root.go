@@ -18,7 +18,10 @@ IMAGE is a reference to a registry, as in ghcr.io/org/img:tag, or
 oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF]. An index is
 sealed whole, image by image. The tag then names the sealed image, unless --tag
 or --to give others; an image named by its digest gets no tag. stdout has the
-answer alone: the sealed image as repository@sha256:….
+answer alone: the sealed image as repository@sha256:…. Directories are for
+compute, dump, export, diff and lint.
+
+UKIs in the image that name another digest than the image has stop the sealing.
 
 ` + exitHelp
 
@@ -33,6 +36,7 @@ func rootCommand(t *terminal) *cobra.Command {
   cfs-label ghcr.io/org/img:latest --to quay.io/org/img:sealed
   cfs-label ghcr.io/org/img:latest --write artifact
   cfs-label ghcr.io/org/img:latest --check
+  cfs-label ghcr.io/org/host:latest --bootable
   cfs-label oci:./layout:latest -o json
   cfs-label compute ghcr.io/org/img:latest --format v1,v2
   cfs-label verify ghcr.io/org/img:latest`,
@@ -51,12 +55,13 @@ func rootCommand(t *terminal) *cobra.Command {
 	p.DurationVar(&t.timeout, "timeout", 0, "give up after `TIME`, as in 10m (default never)")
 	s.source.addFormat(cmd.Flags())
 	s.source.add(cmd.Flags())
+	s.source.addBootable(cmd.Flags())
 	s.flags.add(cmd.Flags())
 	addOutput(cmd, t)
 	groupFlags(cmd)
 	cmd.AddCommand(
 		newSignCommand(t), newVerifyCommand(t), inspectCommand(t), toBeSignedCommand(t), attachCommand(t),
-		computeCommand(t), dumpCommand(t), exportCommand(t), demoCommand(t), versionCommand(t),
+		computeCommand(t), dumpCommand(t), exportCommand(t), diffCommand(t), lintCommand(t), demoCommand(t), versionCommand(t),
 	)
 	return cmd
 }
@@ -74,6 +79,9 @@ func imageArg(cmd *cobra.Command, args []string) error {
 		return errors.New("which image? give a reference, as in ghcr.io/org/img:tag, or try cfs-label demo")
 	}
 	word := args[0]
+	if err := wantImage(word); err != nil {
+		return err
+	}
 	if !strings.ContainsAny(word, "/:@") {
 		return fmt.Errorf("%q is no command; did you mean %s? (an image of that name on Docker Hub is docker.io/library/%s)",
 			word, nearest(cmd.Root(), word), word)
@@ -87,7 +95,7 @@ func imageArg(cmd *cobra.Command, args []string) error {
 // oneSource checks that there is one argument.
 func oneSource(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("one SOURCE, please, not %d: a registry reference, as in ghcr.io/org/img:tag, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]", len(args))
+		return fmt.Errorf("one SOURCE, please, not %d: a registry reference, as in ghcr.io/org/img:tag, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or dir:PATH", len(args))
 	}
 	return nil
 }

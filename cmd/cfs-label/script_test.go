@@ -51,15 +51,18 @@ func TestScript(t *testing.T) {
 			"layout":    positive(cmdLayout),
 			"login":     positive(cmdLogin),
 			"manifest":  positive(cmdManifest),
+			"pack":      positive(cmdPack),
 			"push":      positive(cmdPush),
 			"pushed":    positive(cmdPushed),
 			"put":       positive(cmdPut),
 			"reference": positive(cmdReference),
 			"requests":  positive(cmdRequests),
+			"sarif":     positive(cmdSarif),
 			"spoil":     positive(cmdSpoil),
 			"status":    positive(cmdStatus),
 			"tag":       positive(cmdTag),
 			"tags":      positive(cmdTags),
+			"uki":       positive(cmdUKI),
 		},
 	})
 }

@@ -67,11 +67,12 @@ func cmdKeep(ts *testscript.TestScript, args []string) {
 
 // cmdReference puts the reference's digest of a vector into a variable.
 func cmdReference(ts *testscript.TestScript, args []string) {
-	want(ts, args, 4, 5, "reference VARIABLE CASE FORMAT ALGORITHM [XATTRS]")
+	want(ts, args, 4, 6, "reference VARIABLE CASE FORMAT ALGORITHM [XATTRS [bootable]]")
 	xattrs := "allowlist-only"
-	if len(args) == 5 {
+	if len(args) > 4 {
 		xattrs = args[4]
 	}
+	bootable := len(args) > 5
 	data, err := os.ReadFile(filepath.Join(ts.Getenv("VECTORS"), args[1], "expected.json"))
 	ts.Check(err)
 	var v struct {
@@ -82,7 +83,7 @@ func cmdReference(ts *testscript.TestScript, args []string) {
 	}
 	ts.Check(json.Unmarshal(data, &v))
 	for _, r := range v.Results {
-		if !r.Bootable && r.EROFS == args[2] && r.Hash == args[3] && r.Xattrs == xattrs && r.Digest != "" {
+		if r.Bootable == bootable && r.EROFS == args[2] && r.Hash == args[3] && r.Xattrs == xattrs && r.Digest != "" {
 			ts.Setenv(args[0], r.Digest)
 			return
 		}

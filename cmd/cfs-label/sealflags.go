@@ -43,6 +43,7 @@ type sealFlags struct {
 	force    bool
 	ifNeeded bool
 	check    bool
+	noUKI    bool
 	dryRun   bool
 
 	sign                  bool
@@ -70,6 +71,7 @@ func (f *sealFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.force, "force", false, "move the tag also if somebody else moved it in the meantime")
 	fs.BoolVar(&f.ifNeeded, "if-needed", false, "do not read the layers again if an earlier seal of the same layers says their digests")
 	fs.BoolVar(&f.check, "check", false, "push nothing, and fail if anything is missing or wrong")
+	addNoUKICheck(fs, &f.noUKI)
 	fs.BoolVar(&f.dryRun, "dry-run", false, "compute and print, but push nothing")
 
 	inGroup(fs, signingGroup, f.addSigning)
@@ -97,5 +99,6 @@ func (f *sealFlags) options(o cfslabel.Options) cfslabel.LabelOptions {
 		IfNeeded:       f.ifNeeded,
 		Check:          f.check,
 		DryRun:         f.dryRun,
+		NoUKICheck:     f.noUKI,
 	}
 }

@@ -23,6 +23,7 @@ type signCommand struct {
 	*terminal
 	source    sourceFlags
 	labelKeys []string
+	noUKI     bool
 	signing   signFlags
 }
 
@@ -39,6 +40,7 @@ func newSignCommand(t *terminal) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.StringArrayVar(&s.labelKeys, "label-key", nil, "`KEY` of a label that must be there, besides "+image.LabelKey+" (repeatable)")
+	addNoUKICheck(fs, &s.noUKI)
 	s.source.addChoice(fs)
 	inGroup(fs, signingGroup, s.signing.add)
 	addOutput(cmd, t)
@@ -60,6 +62,7 @@ func (s *signCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	o := cfslabel.VerifyOptions{
 		LabelKeys: s.labelKeys, Platforms: common.Platforms, Jobs: common.Jobs, Progress: common.Progress, Warn: common.Warn,
+		Stats: common.Stats, NoUKICheck: s.noUKI,
 	}
 	verified, signed, err := cfslabel.Sign(cmd.Context(), ref, o, signing)
 	s.saySigned(signed)

@@ -35,6 +35,7 @@ type terminal struct {
 	timeout        time.Duration // zero is none
 	running        bool          // a command was understood and began
 
+	stats  *cfslabel.Stats    // to be told at the end; nil: nobody asked
 	cancel context.CancelFunc // ends what the timeout began
 	isOver func() bool        // whether the timeout did
 	warned sync.Map           // what was warned of
@@ -115,6 +116,13 @@ func (t *terminal) detail(format string, args ...any) {
 func (t *terminal) warn(message string) {
 	if _, said := t.warned.LoadOrStore(message, true); !said {
 		t.say("warning: %s", message)
+	}
+}
+
+// sayStats tells what was read.
+func (t *terminal) sayStats() {
+	if s := t.stats; s != nil {
+		t.say("read %d layers of %d bytes, %d of them again; %d inodes", s.Layers, s.Bytes, s.LayersAgain, s.Inodes)
 	}
 }
 

@@ -16,8 +16,9 @@ const toBeSignedHelp = `cfs-label to-be-signed IMAGE --dir DIR is the first half
 kernel's fs-verity with a key that is elsewhere: in an HSM, or on a machine
 without a network. It reads the layers, computes what an artifact beside the
 image has to say, and writes a file for each digest: the bytes that the key is
-to sign. Nothing is pushed. stdout has these files, one a line; index.json beside
-them says what is what, and -o json prints it.
+to sign. With --bootable the digest of what hosts boot is one of them. Nothing is
+pushed. stdout has these files, one a line; index.json beside them says what is
+what, and -o json prints it.
 
 Sign each FILE.tbs and put the signature into FILE.sig: with
 openssl dgst -sha512 -sign, openssl cms -sign -binary -noattr -outform DER, or
@@ -29,7 +30,7 @@ algorithm is the one in the file's name. Then cfs-label attach takes them back.
 func toBeSignedCommand(t *terminal) *cobra.Command {
 	var source sourceFlags
 	var dir string
-	var skip bool
+	var skip, noUKI bool
 	cmd := &cobra.Command{
 		Use:   "to-be-signed IMAGE --dir DIR",
 		Short: "Write what a key elsewhere is to sign for the kernel's fs-verity",
@@ -51,7 +52,7 @@ func toBeSignedCommand(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := cfslabel.ToBeSigned(cmd.Context(), ref, cfslabel.ToBeSignedOptions{Options: common, SkipUnsealable: skip})
+			d, err := cfslabel.ToBeSigned(cmd.Context(), ref, cfslabel.ToBeSignedOptions{Options: common, SkipUnsealable: skip, NoUKICheck: noUKI})
 			if err != nil {
 				return err
 			}
@@ -72,8 +73,10 @@ func toBeSignedCommand(t *terminal) *cobra.Command {
 		},
 	}
 	source.add(cmd.Flags())
+	source.addBootable(cmd.Flags())
 	cmd.Flags().StringVar(&dir, "dir", "", "`DIR` for the files; it is made, or is empty, or has those of the same image, also from a run that was interrupted")
 	cmd.Flags().BoolVar(&skip, "skip-unsealable", false, "leave out images of an index that cannot be sealed")
+	addNoUKICheck(cmd.Flags(), &noUKI)
 	addOutput(cmd, t)
 	return cmd
 }

@@ -18,8 +18,9 @@ const groupKey = "group"
 
 // Groups of flags, in the order of the help.
 const (
-	signingGroup  = "Signing"
-	registryGroup = "Registry"
+	directoryGroup = "Directory"
+	signingGroup   = "Signing"
+	registryGroup  = "Registry"
 )
 
 // inGroup puts the flags that add adds into a group.
@@ -33,7 +34,7 @@ func inGroup(fs *pflag.FlagSet, group string, add func(*pflag.FlagSet)) {
 // groupedUsages is the list of a command's flags.
 func groupedUsages(fs *pflag.FlagSet) string {
 	var b strings.Builder
-	for _, group := range []string{"", signingGroup, registryGroup} {
+	for _, group := range []string{"", directoryGroup, signingGroup, registryGroup} {
 		own := pflag.NewFlagSet(group, pflag.ContinueOnError)
 		fs.VisitAll(func(f *pflag.Flag) {
 			if name := strings.Join(f.Annotations[groupKey], ""); name == group {

@@ -20,10 +20,10 @@ import (
 )
 
 const verifyHelp = `cfs-label verify IMAGE reads the layers again, computes the digests, and compares
-what labels, annotations and artifacts say. Whose signatures must hold, flags
-say: --key, or --certificate-identity and --certificate-oidc-issuer, for those of
-cosign in either format; --fsverity-cert for those of the kernel's fs-verity.
-Nothing is written.
+what labels, annotations and artifacts say, and kernel command lines of UKIs in
+the image. Whose signatures must hold, flags say: --key, or --certificate-identity
+and --certificate-oidc-issuer, for those of cosign in either format;
+--fsverity-cert for those of the kernel's fs-verity. Nothing is written.
 
 The exit status is 0 only if something says what the digest is, all of it holds,
 and so does all that was asked for. stdout has what was found, what was computed,
@@ -41,6 +41,7 @@ type verifyCommand struct {
 	labelKeys  []string
 	digestOnly bool
 	recursive  bool
+	noUKICheck bool
 	source     sourceFlags
 	who        verifyFlags
 }
@@ -71,6 +72,7 @@ func (v *verifyCommand) add(fs *pflag.FlagSet) {
 	fs.Var(&v.formats, "format", "format that the label may be of (default any)")
 	fs.StringArrayVar(&v.labelKeys, "label-key", nil, "`KEY` of a label that must be there, besides "+image.LabelKey+" (repeatable)")
 	fs.BoolVar(&v.digestOnly, "digest-only", false, "do not read the layers, and believe the digests of a manifest that a signature vouches for")
+	addNoUKICheck(fs, &v.noUKICheck)
 	fs.BoolVar(&v.recursive, "recursive", false, "want a signature of each image of an index, too")
 }
 
@@ -83,7 +85,7 @@ func (v *verifyCommand) options(cmd *cobra.Command, ref *remote.Ref) (o cfslabel
 	o = cfslabel.VerifyOptions{
 		Formats: v.formats.values, LabelKeys: v.labelKeys, Platforms: common.Platforms,
 		Jobs: common.Jobs, Progress: common.Progress, Warn: common.Warn,
-		Recursive: v.recursive, DigestOnly: v.digestOnly,
+		Recursive: v.recursive, DigestOnly: v.digestOnly, Stats: common.Stats, NoUKICheck: v.noUKICheck,
 	}
 	if v.who.fsverityCert != "" {
 		if o.Certificate, err = v.kernelCertificate(v.who.fsverityCert); err != nil {
@@ -164,7 +166,7 @@ func verifyTable(v *cfslabel.Verified) []byte {
 	for _, img := range v.Images {
 		fmt.Fprintf(&out, "\n%s %s\n", clean(img.Platform), img.Manifest)
 		w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-		if len(img.Objects) > 0 {
+		if len(img.Objects)+len(img.UKIs) > 0 {
 			row(w, "OBJECT", "FORMAT", "FOUND", "COMPUTED", "STATE", "FS-VERITY SIGNATURE")
 		}
 		for _, o := range img.Objects {
@@ -176,6 +178,9 @@ func verifyTable(v *cfslabel.Verified) []byte {
 				name = strings.ToValidUTF8(name[:maxName], "") + "…"
 			}
 			row(w, name, orDash(o.Format), short(o.Found), short(o.Computed), string(o.State), orDash(string(o.Signature)))
+		}
+		for _, cells := range ukiRows(img.UKIs) {
+			row(w, append(cells, "-")...)
 		}
 		_ = w.Flush() // to memory
 	}

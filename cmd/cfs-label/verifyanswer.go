@@ -31,6 +31,7 @@ type verifiedImageAnswer struct {
 	Platform string         `json:"platform"`
 	Manifest string         `json:"manifest"`
 	Objects  []objectAnswer `json:"objects"`
+	UKIs     []ukiAnswer    `json:"ukis,omitempty"`
 }
 
 // signatureAnswer is a signature of the image, or of one of an index. Of one that
@@ -81,7 +82,7 @@ func newVerifyAnswer(ref *remote.Ref, v *cfslabel.Verified) verifyAnswer {
 		Findings:   append([]string{}, v.Findings...),
 	}
 	for _, img := range v.Images {
-		one := verifiedImageAnswer{Platform: img.Platform, Manifest: img.Manifest.String(), Objects: []objectAnswer{}}
+		one := verifiedImageAnswer{Platform: img.Platform, Manifest: img.Manifest.String(), Objects: []objectAnswer{}, UKIs: newUKIs(img.UKIs)}
 		for _, o := range img.Objects {
 			one.Objects = append(one.Objects, newObjectAnswer(o))
 		}

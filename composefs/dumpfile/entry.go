@@ -220,25 +220,10 @@ func (p *parser) xattrs() []tree.Xattr {
 			p.fail("attributes", fmt.Errorf("%w: names of more than %d bytes", ErrLimit, XattrListMax))
 		}
 	}
-	if name, again := repeated(list); again {
+	if name, again := tree.Repeated(list); again {
 		p.fail("attributes", fmt.Errorf("%s: %w", quote([]byte(name)), ErrDuplicate))
 	}
 	return list
-}
-
-// repeated returns a name that is in the list twice.
-func repeated(list []tree.Xattr) (name string, again bool) {
-	if len(list) < 2 {
-		return "", false
-	}
-	seen := make(map[string]bool, len(list))
-	for _, x := range list {
-		if seen[x.Name] {
-			return x.Name, true
-		}
-		seen[x.Name] = true
-	}
-	return "", false
 }
 
 func parseXattr(field []byte) (tree.Xattr, error) {

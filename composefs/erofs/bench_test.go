@@ -3,6 +3,7 @@
 package erofs_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -43,6 +44,24 @@ func BenchmarkDigest(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := erofs.Digest(c, erofs.Options{Format: f, Algorithm: fsverity.SHA512}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/file")
+		})
+	}
+}
+
+// BenchmarkRead reads an image of 100,000 files.
+func BenchmarkRead(b *testing.B) {
+	const files = 100_000
+	c := check(b, largeTree(files))
+	for _, f := range formats {
+		image := writeImage(b, c, f, fsverity.SHA512)
+		b.Run(f.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := erofs.Read(bytes.NewReader(image), int64(len(image))); err != nil {
 					b.Fatal(err)
 				}
 			}

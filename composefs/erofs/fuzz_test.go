@@ -4,7 +4,9 @@ package erofs_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,4 +122,56 @@ func listRoot(t *testing.T, c *tree.Checked, f erofs.Format, image []byte) {
 	if diff := cmp.Diff(want, got); diff != "" || len(entries) != len(got) {
 		t.Fatalf("%s: the root has %d entries (-tree +image):\n%s", f, len(entries), diff)
 	}
+}
+
+// FuzzRead holds the reader to these laws, whatever it is given: it does not
+// panic, and what it reads without an error is a tree whose image reads as the
+// same tree. The input is not an image, which would be long, but which of some
+// images to change, and how: each four bytes put two at an offset.
+func FuzzRead(f *testing.F) {
+	images := fuzzImages(f)
+	for i := range images {
+		f.Add(uint8(i), []byte{})
+		for _, at := range []uint16{superblock + 0x0e, 1152 + atMode, 1152 + atSize, 1152 + 64 + 8, 2048} {
+			f.Add(uint8(i), binary.LittleEndian.AppendUint32(nil, uint32(at)<<16|0o100644))
+		}
+	}
+	f.Add(uint8(1), []byte("00\x10\x05")) // an escaped whiteout with a block that it does not use
+	f.Fuzz(func(t *testing.T, base uint8, edits []byte) {
+		image := slices.Clone(images[int(base)%len(images)])
+		for ; len(edits) >= 4; edits = edits[4:] {
+			copy(image[int(binary.LittleEndian.Uint16(edits[2:]))%len(image):], edits[:2])
+		}
+		tr, format, err := erofs.Read(bytes.NewReader(image), int64(len(image)))
+		if err != nil {
+			return
+		}
+		c, err := tr.Check()
+		if err != nil {
+			return
+		}
+		alg := c.Algorithms()[0]
+		again, f2 := readBack(t, writeImage(t, c, format, alg))
+		if diff := cmp.Diff(writeDump(t, c, alg), writeDump(t, again, alg)); diff != "" || f2 != format {
+			t.Fatalf("%s, then %s (-first +second):\n%s", format, f2, diff)
+		}
+	})
+}
+
+// fuzzImages are small images that together have all there is.
+func fuzzImages(f *testing.F) [][]byte {
+	f.Helper()
+	var images [][]byte
+	for _, format := range formats {
+		images = append(images, writeImage(f, check(f, sample()), format, fsverity.SHA256))
+		m := newMaker()
+		m.root(mtime(1, 5), m.xattrs(selinux, "label"))
+		m.whiteout("dir/w", mtime(2, 0), m.xattrs("trusted.overlay.whiteout", ""))
+		m.whiteout("00", mtime(2, 0))
+		m.sparse("large", 1<<50)
+		m.symlink("long", strings.Repeat("x", 4050), m.xattrs("lustre.a", "1", "system.posix_acl_access", "2"))
+		m.fill("many", 200)
+		images = append(images, writeImage(f, check(f, m.t), format, fsverity.SHA256))
+	}
+	return images
 }

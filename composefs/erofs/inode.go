@@ -91,20 +91,35 @@ func (im *image) shapeInline(s *shape) {
 // might reach past a block, a block of its own holds as many as fit.
 func (im *image) shapeChunks(s *shape) {
 	s.layout = disk.ChunkBased
-	if !im.sizedChunks {
-		if im.c.Storage(tree.Ino(s.node)) == tree.External {
-			s.tail = disk.ChunkIndexSize
+	s.blocks, s.tail = im.chunkIndexes(s.size, s.xattrs, im.c.Storage(tree.Ino(s.node)))
+}
+
+// chunkIndexes returns where the indexes of a file of size bytes are, behind
+// so many bytes of xattrs: in one block or none, or in the tail, in bytes.
+func (p *profile) chunkIndexes(size, xattrs uint64, storage tree.Storage) (blocks, tail uint64) {
+	if !p.sizedChunks {
+		if storage == tree.External {
+			tail = disk.ChunkIndexSize
 		}
-		return
+		return 0, tail
 	}
-	if s.size == 0 {
-		return
+	if size == 0 {
+		return 0, 0
 	}
-	chunk := uint64(1) << chunkBits(s.size)
-	s.tail = uint64(uint32((s.size-1)/chunk+1)) * disk.ChunkIndexSize
-	if s.tail+s.xattrs%disk.SlotSize > disk.BlockSize {
-		s.blocks, s.tail = 1, 0
+	chunk := uint64(1) << chunkBits(size)
+	tail = uint64(uint32((size-1)/chunk+1)) * disk.ChunkIndexSize
+	if tail+xattrs%disk.SlotSize > disk.BlockSize {
+		return 1, 0
 	}
+	return 0, tail
+}
+
+// chunkFormat returns what i_u says of the chunks, besides a block.
+func (p *profile) chunkFormat(size uint64) uint32 {
+	if p.sizedChunks {
+		return uint32(chunkBits(size) - disk.BlockBits)
+	}
+	return disk.ChunkBitsMask
 }
 
 // chunkBits returns the base-2 logarithm of the chunk size: the file in one
@@ -245,10 +260,7 @@ func (im *image) union(s *shape, block uint32) uint32 {
 		}
 		return 0
 	}
-	format := uint32(disk.ChunkBitsMask)
-	if im.sizedChunks {
-		format = uint32(chunkBits(s.size) - disk.BlockBits)
-	}
+	format := im.chunkFormat(s.size)
 	if s.blocks > 0 {
 		return block&0xffff0000 | format
 	}

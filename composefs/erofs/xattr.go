@@ -13,6 +13,7 @@ import (
 	"github.com/OneOfOne/xxhash"
 
 	"github.com/cfs-label/cfs-label/composefs/erofs/internal/disk"
+	"github.com/cfs-label/cfs-label/composefs/fsverity"
 	"github.com/cfs-label/cfs-label/composefs/tree"
 )
 
@@ -116,7 +117,11 @@ func (t *xattrTable) prefixOf(name string) uint8 {
 
 func (t *xattrTable) filterBit(name string) uint32 {
 	prefix := t.prefixOf(name)
-	suffix := name[len(disk.Prefixes[prefix]):]
+	return filterBit(prefix, name[len(disk.Prefixes[prefix]):])
+}
+
+// filterBit returns the bit of a name in the filter of an inode's xattrs.
+func filterBit(prefix uint8, suffix string) uint32 {
 	return 1 << (xxhash.ChecksumString32S(suffix, disk.XattrFilterSeed+uint32(prefix)) % 32)
 }
 
@@ -246,7 +251,7 @@ func (t *xattrTable) valueLen(it item) int {
 	case itemMetacopy:
 		return metacopyHeaderSize + t.im.alg.Size()
 	case itemRedirect:
-		return len("/xx/") + 2*(t.im.alg.Size()-1)
+		return redirectLen(t.im.alg)
 	default:
 		return len(t.attrs[it.id()].value)
 	}
@@ -274,21 +279,31 @@ func (t *xattrTable) append(b []byte, it item) []byte {
 	b = append(b, suffix...)
 	switch it & itemKind {
 	case itemMetacopy:
-		// struct ovl_metacopy, linux/fs/overlayfs/overlayfs.h: version, length,
-		// flags, digest algorithm, digest.
-		b = append(b, 0, uint8(t.valueLen(it)), 0, uint8(t.im.alg))
-		return append(b, t.im.c.Sum(it.id(), t.im.alg)...)
+		return appendMetacopy(b, t.im.alg, t.im.c.Sum(it.id(), t.im.alg))
 	case itemRedirect:
-		// Where an object store has the object.
-		sum := t.im.c.Sum(it.id(), t.im.alg)
-		b = append(b, '/')
-		b = hex.AppendEncode(b, sum[:1])
-		b = append(b, '/')
-		return hex.AppendEncode(b, sum[1:])
+		return appendRedirect(b, t.im.c.Sum(it.id(), t.im.alg))
 	default:
 		return append(b, t.attrs[it.id()].value...)
 	}
 }
+
+// appendMetacopy appends struct ovl_metacopy, linux/fs/overlayfs/overlayfs.h:
+// version, length, flags, digest algorithm, digest.
+func appendMetacopy(b []byte, alg fsverity.Algorithm, sum []byte) []byte {
+	b = append(b, 0, uint8(metacopyHeaderSize+len(sum)), 0, uint8(alg))
+	return append(b, sum...)
+}
+
+// appendRedirect appends where an object store has the object.
+func appendRedirect(b, sum []byte) []byte {
+	b = append(b, '/')
+	b = hex.AppendEncode(b, sum[:1])
+	b = append(b, '/')
+	return hex.AppendEncode(b, sum[1:])
+}
+
+// redirectLen is the length of what appendRedirect appends.
+func redirectLen(alg fsverity.Algorithm) int { return len("/xx/") + 2*(alg.Size()-1) }
 
 // bodySize returns how many bytes stand between the node's inode and its tail.
 func (t *xattrTable) bodySize(n node) uint64 {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/cfs-label/cfs-label/composefs/erofs"
 	"github.com/cfs-label/cfs-label/composefs/scan"
+	"github.com/cfs-label/cfs-label/composefs/selinux"
 	"github.com/cfs-label/cfs-label/composefs/transform"
 	"github.com/cfs-label/cfs-label/composefs/tree"
 	"github.com/cfs-label/cfs-label/internal/oracle"
@@ -35,15 +35,43 @@ var (
 type mode struct {
 	name  string
 	flags []string // of cfsctl
-	do    func(t *tree.Tree) error
+	do    func(dir string, t *tree.Tree) error
 }
 
 var modes = []mode{
-	{"as it is", []string{"--no-propagate-usr-to-root"}, func(*tree.Tree) error { return nil }},
-	{"allowlist-only", nil, func(t *tree.Tree) error { return transform.OCI(t, transform.AllowlistOnly) }},
-	{"keep-user-xattrs", []string{"--xattrs", "keep-user-xattrs"}, func(t *tree.Tree) error {
+	{"as it is", []string{"--no-propagate-usr-to-root"}, func(string, *tree.Tree) error { return nil }},
+	{"allowlist-only", nil, func(_ string, t *tree.Tree) error { return transform.OCI(t, transform.AllowlistOnly) }},
+	{"keep-user-xattrs", []string{"--xattrs", "keep-user-xattrs"}, func(_ string, t *tree.Tree) error {
 		return transform.OCI(t, transform.KeepUserXattrs)
 	}},
+	{"bootable as it is", []string{"--bootable", "--no-propagate-usr-to-root"}, boot},
+	{"bootable", []string{"--bootable"}, func(dir string, t *tree.Tree) error {
+		if err := transform.OCI(t, transform.AllowlistOnly); err != nil {
+			return err
+		}
+		return boot(dir, t)
+	}},
+}
+
+// boot does what hosts do before they boot the directory.
+func boot(dir string, t *tree.Tree) error {
+	var policy *selinux.Policy
+	config, err := scan.File(dir, "etc/selinux/config", selinux.MaxFile)
+	if name, ok, _ := selinux.Type(config); err == nil && ok {
+		policy, err = selinux.Parse(func(file string) ([]byte, bool, error) {
+			data, err := scan.File(dir, "etc/selinux/"+name+"/contexts/files/"+file, selinux.MaxFile)
+			if errors.Is(err, os.ErrNotExist) {
+				return nil, false, nil
+			}
+			return data, true, err
+		})
+	} else if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return transform.Boot(t, policy)
 }
 
 // digests returns ours of the directory by format and algorithm, in that order.
@@ -53,7 +81,7 @@ func digests(t *testing.T, dir string, m mode) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.do(tr); err != nil {
+	if err := m.do(dir, tr); err != nil {
 		return nil, err
 	}
 	c, err := tr.Check()
@@ -211,7 +239,9 @@ func TestOverlay(t *testing.T) {
 			case 0:
 				must(t, os.Lchown(path, 7, 7))
 			case 1:
-				must(t, os.RemoveAll(path))
+				if filepath.Dir(path) != merged && !strings.Contains(path, "/selinux") { // without, there is no digest
+					must(t, os.RemoveAll(path))
+				}
 			}
 		}
 		write(t, merged+"/usr/new", 1000)
@@ -219,169 +249,6 @@ func TestOverlay(t *testing.T) {
 			if !compare(t, cfsctl, merged, m) {
 				t.Errorf("%d: no digest", seed)
 			}
-		}
-	}
-}
-
-// disk makes a random directory. An ordinary user cannot make all that root
-// can.
-type disk struct {
-	t     *testing.T
-	r     *rand.Rand
-	dirs  []string
-	links []string // what can have another name
-	all   []string
-	root  bool
-}
-
-func newDisk(t *testing.T, seed uint64, root bool) *disk {
-	t.Helper()
-	return &disk{t: t, r: rand.New(rand.NewPCG(seed, 3)), dirs: []string{t.TempDir()}, root: root}
-}
-
-func (d *disk) build() {
-	for _, name := range []string{"usr", "run", "etc"} {
-		if d.r.IntN(30) > 0 {
-			d.directory(filepath.Join(d.dirs[0], name))
-		}
-	}
-	for range 2 << d.r.IntN(8) {
-		d.add()
-	}
-	// From the inside out: a change in a directory changes its time.
-	for _, path := range slices.Backward(append([]string{d.dirs[0]}, d.all...)) {
-		d.metadata(path)
-	}
-}
-
-func (d *disk) name() string {
-	switch d.r.IntN(6) {
-	case 0:
-		return fmt.Sprintf("%02x", d.r.IntN(256)) // of an object's directory
-	case 1:
-		odd := "\x01\xff\x80 \n\t\"\\=-.é"
-		b := []byte("x")
-		for range d.r.IntN(20) {
-			b = append(b, odd[d.r.IntN(len(odd))])
-		}
-		return string(b)
-	}
-	return fmt.Sprintf("%c%s%d", 'a'+d.r.IntN(26), strings.Repeat("n", d.r.IntN(8)*d.r.IntN(30)), d.r.IntN(1000))
-}
-
-func (d *disk) add() {
-	path := filepath.Join(d.dirs[d.r.IntN(len(d.dirs))], d.name())
-	if _, err := os.Lstat(path); err == nil || len(path) > 3000 {
-		return
-	}
-	switch n := d.r.IntN(20); {
-	case n < 4:
-		d.directory(path)
-		return
-	case n < 7:
-		must(d.t, os.Symlink(strings.Repeat("/t\xff", 1+d.r.IntN(2+d.r.IntN(1300))), path))
-	case n == 7:
-		must(d.t, unix.Mkfifo(path, 0o644))
-	case n == 8:
-		must(d.t, unix.Mknod(path, unix.S_IFSOCK|0o600, 0))
-	case n < 11 && len(d.links) > 0:
-		must(d.t, os.Link(d.links[d.r.IntN(len(d.links))], path))
-		return
-	case n == 11 && d.root:
-		kind := []uint32{unix.S_IFCHR, unix.S_IFBLK}[d.r.IntN(2)]
-		must(d.t, unix.Mknod(path, kind|0o600, int(unix.Mkdev(1+d.r.Uint32N(4095), d.r.Uint32N(1<<20)))))
-	case n == 12 && d.root:
-		must(d.t, unix.Mknod(path, unix.S_IFCHR, 0)) // a whiteout
-		d.all = append(d.all, path)
-		return
-	default:
-		d.file(path, n)
-	}
-	d.all = append(d.all, path)
-	d.links = append(d.links, path)
-}
-
-func (d *disk) directory(path string) {
-	must(d.t, os.Mkdir(path, 0o755))
-	d.dirs = append(d.dirs, path)
-	d.all = append(d.all, path)
-}
-
-func (d *disk) file(path string, kind int) {
-	size := d.r.IntN(68)
-	switch {
-	case kind > 18:
-		size = d.r.IntN(1 << 20)
-	case kind > 15:
-		size = d.r.IntN(10000)
-	}
-	content := make([]byte, size)
-	for i := range content {
-		content[i] = byte(d.r.IntN(256))
-	}
-	must(d.t, os.WriteFile(path, content, 0o640))
-}
-
-// metadata gives the file owner, mode, xattrs and time, in an order in which
-// none undoes another.
-func (d *disk) metadata(path string) {
-	var st unix.Stat_t
-	must(d.t, unix.Lstat(path, &st))
-	if d.root && d.r.IntN(3) == 0 {
-		must(d.t, os.Lchown(path, []int{0, 1000, 65536, 1<<32 - 2}[d.r.IntN(4)], d.r.IntN(1<<17)))
-	}
-	link := st.Mode&unix.S_IFMT == unix.S_IFLNK
-	if !link && d.r.IntN(2) == 0 {
-		must(d.t, unix.Chmod(path, d.mode()))
-	}
-	d.xattrs(path, st.Mode&unix.S_IFMT)
-	if d.r.IntN(4) > 0 {
-		sec := []int64{0, 1, -1, -1 << 30, 1 << 31, 1 << 33, int64(d.r.IntN(1 << 31))}[d.r.IntN(7)]
-		at := unix.Timespec{Sec: sec, Nsec: []int64{0, 0, 1, 999_999_999, int64(d.r.IntN(1e9))}[d.r.IntN(5)]}
-		must(d.t, unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
-	}
-}
-
-func (d *disk) mode() uint32 {
-	if !d.root {
-		return 0o700 | d.r.Uint32N(0o100) // so that it can be read
-	}
-	return d.r.Uint32N(0o10000)
-}
-
-// A POSIX ACL and a capability in the kernel's own form
-// (linux/include/uapi/linux/posix_acl_xattr.h, capability.h): the kernel takes
-// no other.
-const (
-	acl = "\x02\x00\x00\x00" + "\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x04\x00\xe8\x03\x00\x00" +
-		"\x04\x00\x04\x00\xff\xff\xff\xff" + "\x10\x00\x06\x00\xff\xff\xff\xff" + "\x20\x00\x00\x00\xff\xff\xff\xff"
-	capability = "\x01\x00\x00\x02" + "\x00\x04\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"
-)
-
-// xattrs gives the file some, of those that its kind can have, where the file
-// system has them.
-func (d *disk) xattrs(path string, kind uint32) {
-	if d.r.IntN(3) > 0 {
-		return
-	}
-	plain := kind == unix.S_IFREG || kind == unix.S_IFDIR
-	for range 1 + d.r.IntN(4) {
-		name, value := "user.", strings.Repeat("v\x00", d.r.IntN(3)*d.r.IntN(100))
-		if d.root {
-			name = []string{"user.", "trusted.", "trusted.overlay.", "trusted.overlay.overlay.", "security."}[d.r.IntN(5)]
-		}
-		name += []string{"a", "b", "selinux", "opaque", "whiteout", "metacopy", "long" + strings.Repeat("x", 200)}[d.r.IntN(7)]
-		switch n := d.r.IntN(8); {
-		case n == 0 && plain && d.root:
-			name, value = "system.posix_acl_access", acl
-		case n == 1 && kind == unix.S_IFREG && d.root:
-			name, value = "security.capability", capability
-		case strings.HasPrefix(name, "user.") && !plain:
-			continue
-		}
-		err := unix.Lsetxattr(path, name, []byte(value), 0)
-		if err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOSPC) {
-			d.t.Fatalf("%s: %v", name, err)
 		}
 	}
 }

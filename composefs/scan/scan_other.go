@@ -14,3 +14,8 @@ import (
 func Dir(_ context.Context, path string, _ Options) (*tree.Tree, error) {
 	return nil, &Error{path, ErrPlatform}
 }
+
+// File returns ErrPlatform.
+func File(dir, path string, _ int) ([]byte, error) {
+	return nil, &Error{dir + "/" + path, ErrPlatform}
+}

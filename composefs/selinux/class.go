@@ -8,6 +8,9 @@ import "strings"
 func (p *parser) class() set {
 	p.enter()
 	defer func() { p.depth-- }()
+	if p.dialect == pcre && looksNamed(p.text[p.pos:]) {
+		p.fail("a named class outside of a class")
+	}
 	negated := p.accept("^")
 	var s set
 	if p.dialect == pcre {
@@ -153,6 +156,26 @@ func (p *parser) namedClass() (set, bool) {
 		s.negate()
 	}
 	return s, true
+}
+
+// looksNamed reports whether what follows a [ is :name:], or the like with
+// periods or equals signs. PCRE2 wants that within a class.
+func looksNamed(text string) bool {
+	if text == "" || strings.IndexByte(":.=", text[0]) < 0 {
+		return false
+	}
+	closing := text[:1] + "]"
+	for rest := text[1:]; len(rest) >= 2; rest = rest[1:] {
+		switch {
+		case rest[0] == '\\' && (rest[1] == ']' || rest[1] == '\\'):
+			rest = rest[1:]
+		case rest[0] == ']' || rest[:2] == "["+text[:1]:
+			return false
+		case rest[:2] == closing:
+			return true
+		}
+	}
+	return false
 }
 
 // pcreClass reads a class without operations: brackets and && are themselves.

@@ -5,12 +5,13 @@
 // they compute a bootable composefs digest (composefs-rs, crate composefs-boot,
 // module selabel), which is not in all things as libselinux does:
 //
-//   - file_contexts, .local and .homedirs are one list, and the last entry that
-//     matches holds. libselinux prefers entries without special characters.
+//   - file_contexts, .local and .homedirs are one list in this order, and the
+//     last entry that matches holds. libselinux reads .homedirs before .local,
+//     and prefers entries without special characters.
 //   - An entry is the regular expression ^(PATTERN).$, or with the file type's
 //     letter in place of the dot, over the path with the letter of its type
 //     behind it. The text is put together before it is read, so a pattern
-//     a)|(b is two.
+//     a)|(b is two, and \1 is what stands around the pattern, not its first group.
 //   - The expression is one of Rust's, over bytes: a dot is any byte but NUL, \d
 //     and \w are ASCII. Only what Rust's syntax does not have is PCRE: look-around,
 //     back references, atomic groups. There a dot is any byte but newline.

@@ -54,15 +54,6 @@ func Parse(open func(name string) (data []byte, found bool, err error)) (*Policy
 			return nil, fmt.Errorf("selinux: %s: %w", name, err)
 		}
 	}
-	slow := 0
-	for _, r := range p.rules {
-		if r.slow != nil {
-			slow++
-		}
-	}
-	if slow > maxSlow {
-		return nil, fmt.Errorf("selinux: %d patterns with look-around or the like; at most %d are read", slow, maxSlow)
-	}
 	p.index()
 	return p, nil
 }
@@ -103,7 +94,7 @@ func isASCII(s string) bool {
 // which line.
 func eachLine(data []byte, f func(line string) error) error {
 	if len(data) > MaxFile {
-		return fmt.Errorf("%d bytes are too large for a file of a policy; at most %d are read", len(data), MaxFile)
+		return limitf("%d bytes are too large for a file of a policy; at most %d are read", len(data), MaxFile)
 	}
 	for number, line := range lines(string(data)) {
 		err := errors.New("this is not UTF-8, and hosts refuse it")
@@ -147,7 +138,7 @@ func (p *Policy) addSpec(line string) error {
 		return nil
 	}
 	if len(p.rules) == MaxRules {
-		return fmt.Errorf("more than %d entries", MaxRules)
+		return limitf("more than %d entries", MaxRules)
 	}
 	if len(f) < 2 {
 		return errors.New("a pattern without a label")
@@ -156,7 +147,7 @@ func (p *Policy) addSpec(line string) error {
 	var kind Kind
 	if letter, ok := strings.CutPrefix(label[0], "-"); ok {
 		if len(letter) != 1 || strings.IndexByte("bcdpls-", letter[0]) < 0 {
-			return fmt.Errorf("there is no file type %q", label[0])
+			return fmt.Errorf("there is no file type %.200q", label[0])
 		}
 		kind = Kind(letter[0])
 		label = label[1:]
@@ -167,6 +158,11 @@ func (p *Policy) addSpec(line string) error {
 	r, err := newRule(pattern, kind, label[0])
 	if err != nil {
 		return fmt.Errorf("the pattern %.200q: %w", pattern, err)
+	}
+	if r.slow != nil {
+		if p.backtrack++; p.backtrack > maxSlow {
+			return limitf("more than %d patterns with look-around or the like", maxSlow)
+		}
 	}
 	p.rules = append(p.rules, r)
 	return nil
@@ -183,7 +179,7 @@ func (p *Policy) addAlias(line string) error {
 		return errors.New("want two paths, and nothing else")
 	}
 	if len(p.aliases) == MaxRules {
-		return fmt.Errorf("more than %d substitutions", MaxRules)
+		return limitf("more than %d substitutions", MaxRules)
 	}
 	p.aliases[f[0]] = f[1]
 	return nil

@@ -39,6 +39,39 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
+// TestStemsAreWork: looking for the directories that entries begin with counts
+// for as much as it takes, and is not done for paths longer than any of them.
+func TestStemsAreWork(t *testing.T) {
+	path := []byte(strings.Repeat("/a", 1000))
+	for pattern, want := range map[string]uint64{
+		"/a.b":                            2000 + 1,
+		strings.Repeat("/a", 500) + "/b.": 2000 + 501*501, // the sum of 1, 3, … 1001
+	} {
+		p := policyOf(t, pattern+" x\n")
+		if _, _, err := p.Lookup(path, Regular); err != nil {
+			t.Fatal(err)
+		}
+		if p.work < want || p.work > want+10_000 {
+			t.Errorf("%.20s: work %d, want about %d", pattern, p.work, want)
+		}
+	}
+}
+
+// TestMatchIsWork: an expression counts for its instructions times the bytes
+// that it goes over.
+func TestMatchIsWork(t *testing.T) {
+	for _, pattern := range []string{"/(a|b)*c", "/(a|b)*(?!x)c"} {
+		p := policyOf(t, pattern+" x\n")
+		path := []byte("/" + strings.Repeat("a", 50) + "c")
+		if label, _, err := p.Lookup(path, Regular); label != "x" || err != nil {
+			t.Fatalf("%s: %q, %v", pattern, label, err)
+		}
+		if want := uint64(p.rules[0].cost * (len(path) + 1)); p.work < want || p.work > want+1000 {
+			t.Errorf("%s: work %d, want about %d", pattern, p.work, want)
+		}
+	}
+}
+
 // TestCompiledIsBounded: expressions that take too much memory end in an error.
 // One that is there already is not counted again.
 func TestCompiledIsBounded(t *testing.T) {
@@ -59,9 +92,12 @@ func TestCompiledIsBounded(t *testing.T) {
 func TestBacktrackingIsBounded(t *testing.T) {
 	p := policyOf(t, "/(?!x)(a*)*b x\n")
 	for _, r := range p.rules {
+		if r.slow.MatchTimeout != slowTime {
+			t.Errorf("a match may take %v, want %v", r.slow.MatchTimeout, slowTime)
+		}
 		r.slow.MatchTimeout = time.Millisecond
 	}
-	path := []byte("/" + strings.Repeat("a", 64))
+	path := []byte("/" + strings.Repeat("a", 64) + "bc")
 	_, _, err := p.Lookup(path, Regular)
 	if !errors.Is(err, errSlow) || !strings.Contains(err.Error(), `"/(?!x)(a*)*b" on path "/aaa`) {
 		t.Errorf("error %v, want %v", err, errSlow)
@@ -96,6 +132,13 @@ func TestFilters(t *testing.T) {
 		`(/a|/b)`:                    {general, "", ""},
 		`/a\b`:                       {general, "/a", ""},
 		`/lib(?:/x86)/(.*/)?[^/]*so`: {general, "/lib/x86/", "so"},
+		`/usr/(?!a)b.*c(?=d).*`:      {general, "/usr/", "b"},
+		`/usr/(?!abc).*`:             {general, "/usr/", ""},
+		`/(?<=abc).*(?>def)g?`:       {general, "/", "def"},
+		`/a(/(?!)x)?`:                {general, "/a", ""},
+		`/a)|(?!b)(/c`:               {general, "", ""},
+		`/a\ez`:                      {exact, "/a\x1bz", ""},
+		`/(a)\1b*`:                   {general, "/a", ""},
 	} {
 		r, err := newRule(pattern, 0, "x")
 		if err != nil {

@@ -4,7 +4,6 @@ package selinux
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -33,20 +32,22 @@ type Policy struct {
 	rules   []*rule          // in the order of the files: the last that matches holds
 	paths   map[string][]int // rules that match one path alone
 	stems   map[string][]int // the others, by the directories that they begin with
+	deepest int              // bytes of the longest of stems
 	aliases map[string]string
 
-	buffer   []byte
-	compiled int    // instructions of the expressions that were needed
-	work     uint64 // done
-	allow    uint64 // work that may be done
-	slow     time.Duration
+	buffer    []byte
+	backtrack int    // how many rules do
+	compiled  int    // instructions of the expressions that were needed
+	work      uint64 // done
+	allow     uint64 // work that may be done
+	slow      time.Duration
 }
 
 // maxCompiled is how many instructions expressions may have that are kept, at
 // some 100 bytes each. Fedora's policy has 200,000 in all.
 const maxCompiled = 2_000_000
 
-var errCompiled = fmt.Errorf("the policy's patterns make more than %d instructions; real policies stay far below this limit", maxCompiled)
+var errCompiled = limitf("the policy's patterns make more than %d instructions; real policies stay far below this limit", maxCompiled)
 
 // Bounds of the work that expressions make, in instructions times bytes of the
 // path, which is what it takes at worst: some 10^8 in a second. An image with a
@@ -56,7 +57,7 @@ const (
 	workPerPath = 20_000
 )
 
-var errWork = errors.New("the policy's patterns make too much work for this many paths; real policies stay far below this limit")
+var errWork = limitf("the policy's patterns make too much work for this many paths; real policies stay far below this limit")
 
 // Rules returns how many entries the policy has.
 func (p *Policy) Rules() int { return len(p.rules) }
@@ -82,8 +83,9 @@ func (p *Policy) Lookup(path []byte, kind Kind) (label string, ok bool, err erro
 	k := newKey(p.buffer[:0], path, kind)
 	p.buffer = k.bytes
 	best, err := p.last(p.paths[string(path)], -1, path, k, kind)
-	for i := min(len(path), maxPattern); i > 0 && err == nil; i-- {
+	for i := min(len(path), p.deepest); i > 0 && err == nil; i-- {
 		if path[i-1] == '/' {
+			p.work += uint64(i) // what it takes to look the stem up
 			best, err = p.last(p.stems[string(path[:i])], best, path, k, kind)
 		}
 	}
@@ -164,6 +166,7 @@ func (p *Policy) index() {
 			continue
 		}
 		stem := string(r.prefix[:bytes.LastIndexByte(r.prefix, '/')+1])
+		p.deepest = max(p.deepest, len(stem))
 		p.stems[stem] = append(p.stems[stem], i)
 	}
 }

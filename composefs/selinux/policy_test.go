@@ -43,6 +43,11 @@ var labels = []struct {
 		want:  map[string]string{"- /a": "l", "- /b": "h", "- /c": "all"},
 	},
 	{
+		rule:  "a pattern that ends the group itself counts as it is put together, the type's letter included",
+		files: map[string]string{"file_contexts": "/a)\\ -d x\n/b)c\\ -- y\n/d)(e -l z\n/f)(?i -d f\n"},
+		want:  map[string]string{"d /a": "", "d /a)": "x", "- /a)": "", "- /b": "", "- /bc)": "y", "l /d": "", "l /de": "z", "d /f": "f", "d /fd": ""},
+	},
+	{
 		rule:  "a pattern in a longer one",
 		files: map[string]string{"file_contexts": "/x/(.*/)?lib(/.*)? a\n/y/lib[^/]*\\.so(\\.[^/]*)* -- b\n/z/(a|b)(/.*)? c\n/w/+(x)+ d\n"},
 		want:  map[string]string{"- /x/lib": "a", "- /x/a/lib/b": "a", "- /x/alib": "", "- /y/libx.so": "b", "- /y/libx.so.1.2": "b", "- /y/libx/so": "", "d /y/libx.so": "", "- /z/b/c": "c", "- /w//xx": "d"},
@@ -146,19 +151,25 @@ func TestParseErrors(t *testing.T) {
 // TestLimits: what a hostile policy could do at length is an error at once.
 func TestLimits(t *testing.T) {
 	for what, text := range map[string]string{
-		"too large":            strings.Repeat("#", selinux.MaxFile+1),
-		"entries":              strings.Repeat("/a b\n", selinux.MaxRules+1),
-		"4096 bytes":           "/" + strings.Repeat("a", 4096) + " x\n",
-		"nesting":              strings.Repeat("(", 1000) + strings.Repeat(")", 1000) + " x\n",
-		"nesting more":         "/[" + strings.Repeat("[", 1000) + "a" + strings.Repeat("]", 1000) + "] x\n",
-		"1000 times":           "/a{1001} x\n",
-		"more than 1000 times": "/((a{100}){100}){100} x\n",
-		"instructions":         "/(" + strings.Repeat("a", 100) + "){1000} x\n",
-		"look-around":          strings.Repeat("/a(?!b) x\n", 1001),
-		"nesting more than":    "/a" + strings.Repeat("*", 1000) + " x\n",
+		"too large":                      strings.Repeat("#", selinux.MaxFile+1),
+		"entries":                        strings.Repeat("/a b\n", selinux.MaxRules+1),
+		"4096 bytes":                     "/" + strings.Repeat("a", 4096) + " x\n",
+		"nesting":                        strings.Repeat("(", 1000) + strings.Repeat(")", 1000) + " x\n",
+		"nesting more":                   "/[" + strings.Repeat("[", 1000) + "a" + strings.Repeat("]", 1000) + "] x\n",
+		"1000 times":                     "/a{1001} x\n",
+		"more than 1000 times":           "/((a{100}){100}){100} x\n",
+		"more than 1000 times, or fewer": "/((a{0,100}){0,100}){0,100} x\n",
+		"instructions":                   "/(" + strings.Repeat("a", 100) + "){1000} x\n",
+		"line 1001: more than 1000 patterns with look-around": strings.Repeat("/a(?!b) x\n", 1001),
+		"nesting more than": "/a" + strings.Repeat("*", 1000) + " x\n",
 	} {
-		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(what, " more")) {
+		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(strings.TrimSuffix(what, " more"), ", or fewer")) {
 			t.Errorf("%s: error %.200v", what, err)
+		}
+	}
+	for _, text := range []string{"/a -" + strings.Repeat("x", 1<<20) + " y\n", "/(" + strings.Repeat("x", 1<<20) + " y\n", "/" + strings.Repeat("(", 4000) + " y\n"} {
+		if _, err := parse(text); err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%.20q: error %.2000v", text, err)
 		}
 	}
 	subs := map[string]string{"file_contexts": ""}

@@ -4,7 +4,6 @@ package selinux
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -41,7 +40,7 @@ const (
 // and takes that for no match; here it is an error.
 const slowTime = time.Second
 
-var errSlow = errors.New("a pattern with look-around or the like takes too long; write it so that it can match in fewer ways")
+var errSlow = limitf("a pattern with look-around or the like takes too long; write it so that it can match in fewer ways")
 
 // newRule makes the rule of an entry. The expression is put together of text
 // as hosts do it: a pattern may close the group that it is in.
@@ -61,7 +60,7 @@ func newRule(pattern string, kind Kind, label string) (*rule, error) {
 		}
 		r.slow.MatchTimeout = slowTime
 	}
-	if inner := n.inner(); inner != nil && d == rust {
+	if inner := n.inner(); inner != nil {
 		r.kind = kind
 		r.filter(inner)
 	}
@@ -69,10 +68,14 @@ func newRule(pattern string, kind Kind, label string) (*rule, error) {
 }
 
 // inner returns the pattern's part of ^(PATTERN).$, unless the pattern broke
-// out of it.
+// out of it: what is behind the group must be the type's letter alone, and not
+// also what a pattern like a)\ leaves of its end.
 func (n *node) inner() *node {
 	if n.op != opConcat || len(n.subs) != 4 ||
-		n.subs[0].op != opBegin || n.subs[1].op != opGroup || n.subs[3].op != opEnd {
+		n.subs[0].op != opBegin || n.subs[1].op != opGroup || n.subs[3].op != opEnd && n.subs[3].op != opEndNewline {
+		return nil
+	}
+	if letter := n.subs[2]; letter.op != opSet && (letter.op != opLiteral || len(letter.lit) != 1) {
 		return nil
 	}
 	return n.subs[1].subs[0]

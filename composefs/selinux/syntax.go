@@ -36,6 +36,9 @@ func (e *unsupportedError) Error() string {
 	return e.what + " is not supported here, though a host may know it; write the pattern without it"
 }
 
+// Is makes it an ErrLimit.
+func (e *unsupportedError) Is(target error) bool { return target == ErrLimit }
+
 // A parser reads one pattern. Errors end it by panicking with an error of
 // this file, which parse recovers.
 type parser struct {

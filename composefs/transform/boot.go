@@ -28,17 +28,21 @@ var emptied = [...]string{"boot", "sysroot"}
 // Boot applies the transform of bootable images, after OCI or without it:
 //
 //   - /boot and /sysroot are emptied and take the time of /usr;
-//   - every inode gets the label that the image's own SELinux policy has for
-//     it, and loses its own where the policy has none. Names of one inode that
-//     get different labels become inodes of their own;
-//   - without a policy every inode loses its label.
+//   - every inode gets the label that the policy has for it, and loses its own
+//     where the policy has none. Names of one inode that get different labels
+//     become inodes of their own;
+//   - without a policy (nil) every inode loses its label.
+//
+// The policy is the image's own: what Policy returns, or what selinux.Parse
+// reads of a directory on disk. What stands in /boot and /sysroot is lost, so
+// BootEntries comes before.
 //
 // With an error the tree is as it was, but for /boot and /sysroot if it was
 // the work of finding labels that got too much.
 //
 // To narrow the xattr mode afterwards, filter with KeepsBootable: OCI would
 // take the labels away.
-func Boot(t *tree.Tree, content Content) error {
+func Boot(t *tree.Tree, policy *selinux.Policy) error {
 	usr, err := topDirectory(t, "usr")
 	if err != nil {
 		return ErrNoUsr
@@ -51,10 +55,6 @@ func Boot(t *tree.Tree, content Content) error {
 		}
 		dirs = append(dirs, dir)
 	}
-	policy, err := Policy(t, content)
-	if err != nil {
-		return err
-	}
 	meta := t.Meta(usr)
 	for _, dir := range dirs {
 		m := t.Meta(dir)
@@ -66,7 +66,7 @@ func Boot(t *tree.Tree, content Content) error {
 		t.FilterXattrs(func(name string) bool { return name != SELinuxXattr })
 		return nil
 	}
-	return Label(t, policy)
+	return label(t, policy)
 }
 
 func topDirectory(t *tree.Tree, name string) (tree.Ino, error) {
@@ -80,9 +80,10 @@ func topDirectory(t *tree.Tree, name string) (tree.Ino, error) {
 	return dir, nil
 }
 
-// Policy reads the SELinux policy that the image brings along, and returns nil
-// if it has none: no /etc/selinux/config, or one that names no SELINUXTYPE.
-// Symbolic links on the way to its files are errors, as for hosts.
+// Policy reads the SELinux policy that a container image brings along, and
+// returns nil if it has none: no /etc/selinux/config, or one that names no
+// SELINUXTYPE. Symbolic links on the way to its files are errors, as for hosts;
+// of a directory on disk hosts read the policy otherwise, and follow them.
 func Policy(t *tree.Tree, content Content) (*selinux.Policy, error) {
 	r := fileReader{t, content}
 	dir, found, err := lookupDir(t, tree.Root, "etc/selinux")
@@ -104,7 +105,7 @@ func Policy(t *tree.Tree, content Content) (*selinux.Policy, error) {
 		if dir, found, err = lookupDir(t, dir, part); err != nil {
 			return nil, fmt.Errorf("/etc/selinux/config names the policy %q: %w", name, err)
 		} else if !found {
-			return nil, fmt.Errorf("/etc/selinux/config names the policy %q, but there is no directory %s/contexts/files, and hosts refuse to boot the image; install the policy, or remove the line SELINUXTYPE", name, path)
+			return nil, fmt.Errorf("/etc/selinux/config names the policy %q, but there is no directory %q, and hosts refuse to boot the image; install the policy, or remove the line SELINUXTYPE", name, path+"/contexts/files")
 		}
 	}
 	return selinux.Parse(func(name string) ([]byte, bool, error) {
@@ -129,7 +130,7 @@ func lookupDir(t files, dir tree.Ino, path string) (tree.Ino, bool, error) {
 			return 0, false, nil
 		}
 		if t.Kind(dir) != tree.Directory {
-			return 0, false, fmt.Errorf("%q of %s is a %s, and hosts want a directory there", name, path, t.Kind(dir))
+			return 0, false, fmt.Errorf("%q of %q is a %s, and hosts want a directory there", name, path, t.Kind(dir))
 		}
 	}
 	return dir, true, nil
@@ -157,7 +158,7 @@ func (r fileReader) file(dir tree.Ino, at, name string) (data []byte, found bool
 	}
 	path := at + "/" + name
 	if kind := r.files.Kind(ino); kind != tree.Regular {
-		return nil, false, fmt.Errorf("%s is a %s, and hosts want a regular file there", path, kind)
+		return nil, false, fmt.Errorf("%q is a %s, and hosts want a regular file there", path, kind)
 	}
 	return r.read(path, ino)
 }
@@ -171,7 +172,7 @@ func (r fileReader) read(path string, ino tree.Ino) (data []byte, found bool, er
 		return nil, false, nil
 	default:
 		if data, err = r.content(path, ino); err != nil {
-			return nil, false, fmt.Errorf("%s: %w", path, err)
+			return nil, false, fmt.Errorf("%q: %w", path, err)
 		}
 		return data, true, nil
 	}

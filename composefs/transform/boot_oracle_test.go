@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/cfs-label/cfs-label/composefs/transform"
 	"github.com/cfs-label/cfs-label/composefs/tree"
 	"github.com/cfs-label/cfs-label/internal/oracle"
 )
@@ -75,7 +74,7 @@ func bootDump(t *testing.T, cfsctl, root string) (string, error) {
 	plain, err := dump(t, cfsctl, root)
 	must(t, err)
 	tr := read(t, plain)
-	err = transform.Boot(tr, func(path string, _ tree.Ino) ([]byte, error) {
+	err = bootImage(tr, func(path string, _ tree.Ino) ([]byte, error) {
 		return os.ReadFile(filepath.Join(root, path))
 	})
 	if err != nil {
@@ -121,6 +120,7 @@ var bootRules = []struct {
 	},
 	{rule: "the last entry that matches holds", files: spec("/.* all\n/usr/a first\n/usr/a second\n/usr/.* third\n/usr/b fourth\n"), names: []string{"usr/a", "usr/b"}},
 	{rule: "file types", files: spec("/.* all\n/usr/.* -- file\n/usr/.* -d dir\n/usr/.* -l link\n/usr/a -d nodir\n"), names: []string{"usr/a", "usr/b/"}},
+	{rule: "a pattern that ends the group itself", files: spec("/.* all\n/usr/a)\\ -d x\n/usr/b)c\\ -- y\n/usr/d)(e -d z\n/usr/f)(?i -d f\n"), names: []string{"usr/a/", "usr/a)/", "usr/b", "usr/bc)", "usr/d/", "usr/de/", "usr/f/"}},
 	{rule: "files without an entry get no label", files: spec("/usr/a x\n"), names: []string{"usr/a", "usr/b"}},
 	{rule: "<<none>> is no label, and hides entries before it", files: spec("/.* all\n/usr/a <<none>>\n/usr/b -- <<none>>\n"), names: []string{"usr/a", "usr/b", "usr/c"}},
 	{rule: "the root is looked for as /", files: spec("/ -d root\n"), names: []string{"usr/a"}},

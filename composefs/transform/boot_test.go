@@ -19,6 +19,15 @@ func noContent(path string, _ tree.Ino) ([]byte, error) {
 	return nil, fmt.Errorf("nobody has %s", path)
 }
 
+// bootImage applies Boot as to a container image: with its own policy.
+func bootImage(tr *tree.Tree, content transform.Content) error {
+	policy, err := transform.Policy(tr, content)
+	if err != nil {
+		return err
+	}
+	return transform.Boot(tr, policy)
+}
+
 const bootRoot = `
 / 0 40755 5 0 0 0 1.0 - - -
 /boot 0 40700 2 1 2 0 3.4 - - -
@@ -40,7 +49,7 @@ func TestBootEmpties(t *testing.T) {
 /usr/boot 0 40755 2 0 0 0 1.2 - - -
 /usr/boot/f 0 @120000 - - - - 0.0 /boot/d/f - -
 `)
-	if err := transform.Boot(tr, noContent); err != nil {
+	if err := bootImage(tr, noContent); err != nil {
 		t.Fatal(err)
 	}
 	want := `/ 0 40755 5 0 0 0 1.0 - - -
@@ -81,8 +90,10 @@ func TestBootLabels(t *testing.T) {
 /usr/c 0 @120000 - - - - 0.0 /usr/a - -
 /usr/d 0 @120000 - - - - 0.0 /usr/a - -
 /usr/e 0 @120000 - - - - 0.0 /usr/a - -
+/usr/f 1 100644 1 0 0 0 0.0 - y - security.selinux=old user.c=d
+/usr/g 1 100644 1 0 0 0 0.0 - z -
 `)
-	if err := transform.Boot(tr, noContent); err != nil {
+	if err := bootImage(tr, noContent); err != nil {
 		t.Fatal(err)
 	}
 	got := write(t, tr)
@@ -94,7 +105,9 @@ func TestBootLabels(t *testing.T) {
 			"/usr/b 1 100644 1 0 0 0 0.0 - x - security.selinux=other user.a=b\n" +
 			"/usr/c 1 100644 1 0 0 0 0.0 - x - security.selinux=other user.a=b\n" +
 			"/usr/d 1 100644 1 0 0 0 0.0 - x - user.a=b\n" +
-			"/usr/e 0 @120000 - - - - 0.0 /usr/a - -\n",
+			"/usr/e 0 @120000 - - - - 0.0 /usr/a - -\n" +
+			"/usr/f 1 100644 1 0 0 0 0.0 - y - security.selinux=usr user.c=d\n" +
+			"/usr/g 1 100644 1 0 0 0 0.0 - z - security.selinux=usr\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no\n%sin\n%s", want, got)
@@ -112,26 +125,47 @@ func TestBootErrors(t *testing.T) {
 		{"no /usr", "/ 0 40755 2 0 0 0 0.0 - - -\n", "no directory /usr"},
 		{"no /sysroot", strings.Replace(bootRoot, "/sysroot", "/sysrood", 1), "no directory /sysroot"},
 		{"/boot is a link", strings.Replace(bootRoot, "/boot 0 40700 2 1 2 0 3.4 - - -", "/boot 3 120777 1 0 0 0 0.0 usr - -", 1), "/boot is a symlink"},
-		{"/etc is a link", bootRoot + "/etc 7 120777 1 0 0 0 0.0 usr/etc - -\n", `"etc" of etc/selinux is a symlink`},
-		{"the config is a link", bootRoot + "/etc 0 40755 2 0 0 0 0.0 - - -\n/etc/selinux 0 40755 2 0 0 0 0.0 - - -\n/etc/selinux/config 1 120777 1 0 0 0 0.0 x - -\n", "/etc/selinux/config is a symlink"},
-		{"no such policy", bootRoot + policyIn("SELINUXTYPE=u\n", ""), `names the policy "u", but there is no directory /etc/selinux/u/contexts/files`},
+		{"/etc is a link", bootRoot + "/etc 7 120777 1 0 0 0 0.0 usr/etc - -\n", `"etc" of "etc/selinux" is a symlink`},
+		{"the config is a link", bootRoot + "/etc 0 40755 2 0 0 0 0.0 - - -\n/etc/selinux 0 40755 2 0 0 0 0.0 - - -\n/etc/selinux/config 1 120777 1 0 0 0 0.0 x - -\n", `"/etc/selinux/config" is a symlink`},
+		{"no such policy", bootRoot + policyIn("SELINUXTYPE=u\n", ""), `names the policy "u", but there is no directory "/etc/selinux/u/contexts/files"`},
 		{"a policy above", bootRoot + policyIn("SELINUXTYPE=t/../t\n", ""), `names the policy "t/../t"`},
 		{"no file_contexts", bootRoot + withoutContexts, "no such file"},
+		{"a sparse file_contexts", bootRoot + withoutContexts + "/etc/selinux/t/contexts/files/file_contexts 5 100644 1 0 0 0 0.0 - - -\n", "no such file"},
 		{"a bad pattern", bootRoot + policyIn(config, "/a( x\n"), "file_contexts: line 1"},
 		{"content that nobody has", bootRoot + withoutContexts + longFile, "nobody has /etc/selinux/t/contexts/files/file_contexts"},
 		{"a directory", bootRoot + withoutContexts + "/etc/selinux/t/contexts/files/file_contexts 0 40755 2 0 0 0 0.0 - - -\n", "is a directory, and hosts want a regular file"},
 	} {
 		tr := read(t, tc.dump)
 		before := write(t, tr)
-		if err := transform.Boot(tr, noContent); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if err := bootImage(tr, noContent); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %s", tc.name, err, tc.want)
 		}
 		if diff := cmp.Diff(before, write(t, tr)); diff != "" {
 			t.Errorf("%s: the tree was changed (-before +after):\n%s", tc.name, diff)
 		}
 	}
-	if err := transform.Boot(read(t, "/ 0 40755 2 0 0 0 0.0 - - -\n"), noContent); !errors.Is(err, transform.ErrNoUsr) {
+	if err := bootImage(read(t, "/ 0 40755 2 0 0 0 0.0 - - -\n"), noContent); !errors.Is(err, transform.ErrNoUsr) {
 		t.Errorf("error %v, want %v", err, transform.ErrNoUsr)
+	}
+}
+
+// TestBootTooMuchWork: a policy that makes too much work for a tree is an error
+// that names the path and does not grow with it, and no label has changed.
+func TestBootTooMuchWork(t *testing.T) {
+	tr := read(t, bootRoot+policyIn("SELINUXTYPE=t\n", "/ -d root\n/("+strings.Repeat("[ab]", 6)+"){1000} -- x\n"))
+	dir, name := tree.Root, []byte(strings.Repeat("a", 4000))
+	for range 300 {
+		below := tr.NewDirectory(tree.Meta{Mode: 0o755})
+		tr.Link(dir, name, below)
+		dir = below
+	}
+	tr.Link(dir, name, tr.NewInline(tree.Meta{Mode: 0o644}, nil))
+	err := bootImage(tr, noContent)
+	if err == nil || !strings.Contains(err.Error(), "too much work") || !strings.Contains(err.Error(), `"/aaa`) || len(err.Error()) > 1000 {
+		t.Errorf("error %.2000v", err)
+	}
+	if tr.Meta(tree.Root).Xattrs != 0 {
+		t.Error("a label has changed")
 	}
 }
 
@@ -144,7 +178,7 @@ func TestBootNoPolicy(t *testing.T) {
 		"a sparse config": "/etc 0 40755 2 0 0 0 0.0 - - -\n/etc/selinux 0 40755 2 0 0 0 0.0 - - -\n/etc/selinux/config 5 100644 1 0 0 0 0.0 - - -\n",
 	} {
 		tr := read(t, bootRoot+policy+"/usr/a 1 100644 1 0 0 0 0.0 - x - security.selinux=old\n")
-		if err := transform.Boot(tr, noContent); err != nil {
+		if err := bootImage(tr, noContent); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := write(t, tr); strings.Contains(got, "security.selinux") {
@@ -163,7 +197,7 @@ func TestBootNarrower(t *testing.T) {
 		if err := transform.OCI(tr, mode); err != nil {
 			t.Fatal(err)
 		}
-		if err := transform.Boot(tr, noContent); err != nil {
+		if err := bootImage(tr, noContent); err != nil {
 			t.Fatal(err)
 		}
 		return tr

@@ -35,7 +35,7 @@ func BootEntries(t *tree.Tree, content Content) error {
 	err = b.check()
 	*t = *c.Thaw()
 	if err != nil {
-		return fmt.Errorf("hosts refuse to boot the image: %w", err)
+		return err
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func (b *bootEntries) eachIn(dir string, f func(name []byte, ino tree.Ino) error
 
 func (b *bootEntries) mustBeFile(dir string, name []byte, ino tree.Ino) error {
 	if kind := b.c.Kind(ino); kind != tree.Regular {
-		return fmt.Errorf("%s/%s is a %s and must be a regular file", dir, name, kind)
+		return fmt.Errorf("%q is a %s and must be a regular file", dir+"/"+string(name), kind)
 	}
 	return nil
 }
@@ -85,14 +85,15 @@ func (b *bootEntries) loaderEntries() error {
 		if err := b.mustBeFile(dir, name, ino); err != nil {
 			return err
 		}
-		data, _, err := fileReader{b.c, b.content}.read(dir+"/"+string(name), ino)
+		path := dir + "/" + string(name)
+		data, _, err := fileReader{b.c, b.content}.read(path, ino)
 		if err == nil && !utf8.Valid(data) {
-			err = fmt.Errorf("%s/%s is not UTF-8", dir, name)
+			err = fmt.Errorf("%q is not UTF-8", path)
 		}
 		b.entries++
 		for line := range strings.SplitSeq(string(data), "\n") {
-			if path, ok := resource(line); ok && err == nil && !b.hasFile(path) {
-				err = fmt.Errorf("%s/%s names %q, and no regular file is there", dir, name, path)
+			if named, ok := resource(line); ok && err == nil && !b.hasFile(named) {
+				err = fmt.Errorf("%q names %.200q, and no regular file is there", path, named)
 			}
 		}
 		return err
@@ -159,7 +160,7 @@ func (b *bootEntries) imagesBelow(top string, dir tree.Ino) error {
 			}
 		case !bytes.HasSuffix(name, []byte(".efi")):
 		case kind != tree.Regular:
-			return fmt.Errorf("%s, in %s, is a %s and must be a regular file", name, top, kind)
+			return fmt.Errorf("%q, in %q, is a %s and must be a regular file", name, top, kind)
 		case !bytes.HasSuffix(name, []byte(".addon.efi")):
 			b.entries++
 		}
@@ -179,7 +180,7 @@ func (b *bootEntries) modules() error {
 		}
 		b.entries++
 		if !utf8.Valid(name) {
-			return fmt.Errorf("%s/%q has a kernel, and its name is not UTF-8", modules, name)
+			return fmt.Errorf("%q has a kernel, and its name is not UTF-8", modules+"/"+string(name))
 		}
 		return nil
 	})
@@ -197,7 +198,7 @@ func (b *bootEntries) aboot() error {
 		if version, ok := between(name, "vbmeta-", ".img"); ok {
 			payload, found := b.c.Lookup(boot, []byte("aboot-"+version+".img"))
 			if !utf8.ValidString(version) || !found || b.c.Kind(payload) != tree.Regular {
-				orphan = fmt.Errorf("/boot/%s has no payload aboot-%s.img", name, version)
+				orphan = fmt.Errorf("%q has no payload %q", "/boot/"+string(name), "aboot-"+version+".img")
 			}
 		}
 		version, ok := between(name, "aboot-", ".img")
@@ -206,7 +207,7 @@ func (b *bootEntries) aboot() error {
 		}
 		payloads++
 		if version == "" || !utf8.ValidString(version) {
-			return fmt.Errorf("/boot/%q has no kernel version in its name", name)
+			return fmt.Errorf("%q has no kernel version in its name", "/boot/"+string(name))
 		}
 		vbmeta := []byte("vbmeta-" + version + ".img")
 		if ino, found := b.c.Lookup(boot, vbmeta); found {

@@ -21,9 +21,9 @@ var selinuxKinds = [...]selinux.Kind{
 	tree.Socket:      selinux.Socket,
 }
 
-// Label gives every inode the label that the policy has for it. With an error
+// label gives every inode the label that the policy has for it. With an error
 // no label has changed.
-func Label(t *tree.Tree, policy *selinux.Policy) error {
+func label(t *tree.Tree, policy *selinux.Policy) error {
 	c, err := t.Check()
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func afterPop(path []byte) int {
 func (l *labeler) lookup(path []byte, kind tree.Kind) (uint32, error) {
 	label, ok, err := l.policy.Lookup(path, selinuxKinds[kind])
 	if err != nil {
-		return 0, fmt.Errorf("no SELinux label for %q: %w", path, err)
+		return 0, fmt.Errorf("no SELinux label for %.200q: %w", path, err)
 	}
 	if !ok {
 		return noLabel, nil

@@ -188,6 +188,9 @@ func TestPanics(t *testing.T) {
 			frozen(func(tr *tree.Tree) { tr.SetSums(ino, make([]byte, 32)) })(tr)
 		},
 		"SetMeta after Check":      frozen(func(tr *tree.Tree) { tr.SetMeta(tree.Root, tree.Meta{}) }),
+		"Copy after Check":         func(tr *tree.Tree) { ino := file(tr); frozen(func(tr *tree.Tree) { tr.Copy(ino) })(tr) },
+		"SaveXattrs after Check":   frozen(func(tr *tree.Tree) { tr.SaveXattrs() }),
+		"restoring after Check":    func(tr *tree.Tree) { restore := tr.SaveXattrs(); frozen(func(*tree.Tree) { restore() })(tr) },
 		"Link after Check":         frozen(func(tr *tree.Tree) { tr.Link(tree.Root, name, tree.Root) }),
 		"Unlink after Check":       frozen(func(tr *tree.Tree) { tr.Unlink(tree.Root, name) }),
 		"Clear after Check":        frozen(func(tr *tree.Tree) { tr.Clear(tree.Root) }),

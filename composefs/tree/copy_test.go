@@ -71,3 +71,22 @@ func TestSaveXattrs(t *testing.T) {
 		t.Errorf("the set has %v", got)
 	}
 }
+
+// TestSaveXattrsTwice: sets that came since are gone with what had them, and
+// are made anew when they are asked for again; each restoring is like the first.
+func TestSaveXattrsTwice(t *testing.T) {
+	tr := newTree()
+	a, b, c := tree.Xattr{Name: "a"}, tree.Xattr{Name: "b"}, tree.Xattr{Name: "c"}
+	tr.SetMeta(tree.Root, tree.Meta{Xattrs: tr.Xattrs(a)})
+	restore := tr.SaveXattrs()
+	for _, x := range []tree.Xattr{b, c, c, b} {
+		tr.SetMeta(tree.Root, tree.Meta{Xattrs: tr.Xattrs(x)})
+		if got := tr.XattrList(tr.Meta(tree.Root).Xattrs); len(got) != 1 || got[0] != x {
+			t.Errorf("the root has %v, want %v", got, x)
+		}
+		restore()
+		if got := tr.XattrList(tr.Meta(tree.Root).Xattrs); len(got) != 1 || got[0] != a {
+			t.Errorf("restored the root has %v, want %v", got, a)
+		}
+	}
+}

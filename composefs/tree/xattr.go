@@ -4,6 +4,7 @@ package tree
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -58,6 +59,26 @@ func (s *xattrSets) intern(xattrs []Xattr) XattrSet {
 	return id
 }
 
+// clone returns sets that grow by themselves.
+func (s *xattrSets) clone() xattrSets {
+	return xattrSets{sets: slices.Clone(s.sets), byText: maps.Clone(s.byText)}
+}
+
+// Repeated returns a name that is in the list twice.
+func Repeated(list []Xattr) (name string, again bool) {
+	if len(list) < 2 {
+		return "", false
+	}
+	seen := make(map[string]bool, len(list))
+	for _, x := range list {
+		if seen[x.Name] {
+			return x.Name, true
+		}
+		seen[x.Name] = true
+	}
+	return "", false
+}
+
 // Xattrs returns the set that has these attributes; of two with one name, the
 // later holds.
 func (t *Tree) Xattrs(xattrs ...Xattr) XattrSet {
@@ -87,19 +108,19 @@ func (t *Tree) FilterXattrs(keep func(name string) bool) {
 }
 
 // SaveXattrs remembers the attributes of every inode there is. What it returns
-// brings them back, however they were filtered or changed since. Inodes that
-// were added since lose theirs.
+// brings them back, as often as it is called, however they were filtered or
+// changed since. Inodes that were added since lose theirs.
 func (t *Tree) SaveXattrs() (restore func()) {
 	t.mustBeOpen()
 	n := t.nodes
-	sets := n.xattrs
+	sets := n.xattrs.clone()
 	saved := make([]XattrSet, n.inodes.len())
 	for i := range saved {
 		saved[i] = n.inodes.at(uint32(i)).xattrs
 	}
 	return func() {
 		(&Tree{n}).mustBeOpen()
-		n.xattrs = sets
+		n.xattrs = sets.clone()
 		for i := range n.inodes.len() {
 			set := XattrSet(0)
 			if int(i) < len(saved) {

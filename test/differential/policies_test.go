@@ -99,8 +99,9 @@ func (r *patternRoot) ours(t *testing.T, pattern string) string {
 // tokens are what random patterns are made of.
 var tokens = strings.Fields(`a b ab A . .* .+ [ab] [^a] [^/]* (a|b) (ab)? (?i) (?i:a) (?:b) ( ) | * + ? {2} {1,2} {,2} { } ^ $ \A \z \b \B \< \>
 	\d \w \W \s \S \. \- \_ \xe9 \x{e9} é \n \t [[:alpha:]] [[:^alpha:]] [a-z] [a-z&&b] [a-z--b] [a-] []a] [^]a] [é] (?!a) (?=a) (?<=a) (?<!b) (?>a+) \2 \1
-	a*+ a++ a?? (?s) (?R) (?m) [ ] - & dir lib so _ # \# , / // \/ %`)
+	a*+ a++ a?? (?s) (?R) (?m) [ ] - & dir lib so _ # \# , / // \/ % \ )\ (?s (?i`)
 
+// randomPattern returns a pattern, or one with a file type behind it.
 func randomPattern(r *rand.Rand) string {
 	var b strings.Builder
 	if r.IntN(10) > 0 {
@@ -109,7 +110,7 @@ func randomPattern(r *rand.Rand) string {
 	for range 1 + r.IntN(6) {
 		b.WriteString(tokens[r.IntN(len(tokens))])
 	}
-	return b.String()
+	return b.String() + []string{"", "", " --", " -d"}[r.IntN(4)]
 }
 
 // TestRandomPolicies: the tree that cfsctl makes of a random directory with a
@@ -145,10 +146,13 @@ func bootOurs(t *testing.T, cfsctl, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = transform.Boot(tr, func(path string, _ tree.Ino) ([]byte, error) {
+	policy, err := transform.Policy(tr, func(path string, _ tree.Ino) ([]byte, error) {
 		return os.ReadFile(filepath.Join(dir, path))
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := transform.Boot(tr, policy); err != nil {
 		return nil, err
 	}
 	c, err := tr.Check()

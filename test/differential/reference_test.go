@@ -44,6 +44,9 @@ func combinations() []combination {
 	return all
 }
 
+// mayBoot reports whether hosts boot images of the format.
+func (c combination) mayBoot() bool { return c.format != "v0" }
+
 // An answer is a digest or an error.
 type answer struct{ digest, err string }
 
@@ -79,8 +82,21 @@ func run(ctx context.Context, program string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// A reference is the cfsctl to compare with.
-type reference struct{ program string }
+// A reference is the cfsctl to compare with. Its digests are those of the merged
+// tree, or with bootable of what it makes of that for booting.
+type reference struct {
+	program  string
+	bootable bool
+}
+
+// how returns the arguments that say which tree is asked for.
+func (r reference) how(c combination) []string {
+	args := []string{"--xattrs", c.xattrs}
+	if r.bootable {
+		args = append(args, "--bootable")
+	}
+	return args
+}
 
 // image is the name of the image in the repositories.
 const image = "c"
@@ -95,7 +111,7 @@ func (r reference) compute(ctx context.Context, layout, work string) (map[combin
 			return nil, err
 		}
 		for _, c := range combinations() {
-			if c.algorithm != algorithm {
+			if c.algorithm != algorithm || r.bootable && !c.mayBoot() {
 				continue
 			}
 			if refused != nil {
@@ -126,8 +142,8 @@ func (r reference) pull(ctx context.Context, algorithm, layout, work string) (re
 }
 
 func (r reference) computeID(ctx context.Context, repository string, c combination) answer {
-	out, err := run(ctx, r.program, "--repo", repository, "--erofs-version", strings.TrimPrefix(c.format, "v"),
-		"oci", "compute-id", image, "--xattrs", c.xattrs)
+	args := []string{"--repo", repository, "--erofs-version", strings.TrimPrefix(c.format, "v"), "oci", "compute-id", image}
+	out, err := run(ctx, r.program, append(args, r.how(c)...)...)
 	if err != nil {
 		return answer{err: err.Error()}
 	}
@@ -138,11 +154,11 @@ func (r reference) computeID(ctx context.Context, repository string, c combinati
 	return answer{digest: digest}
 }
 
-// dump returns the merged tree as cfsctl sees it.
+// dump returns the tree as cfsctl sees it.
 func (r reference) dump(ctx context.Context, c combination, layout, work string) (string, error) {
 	repository, refused, err := r.pull(ctx, c.algorithm, layout, work)
 	if err := errors.Join(err, refused); err != nil {
 		return "", err
 	}
-	return run(ctx, r.program, "--repo", repository, "oci", "dump", image, "--xattrs", c.xattrs)
+	return run(ctx, r.program, append([]string{"--repo", repository, "oci", "dump", image}, r.how(c)...)...)
 }

@@ -58,7 +58,10 @@ func (e Entry) header() header {
 // content returns what follows the header: the file, or what an entry of
 // another type claims to have.
 func (e Entry) content() []byte {
-	if e.hasContent() {
+	switch {
+	case e.hasContent() && e.Text != "":
+		return []byte(e.Text)
+	case e.hasContent():
 		return e.Data.Bytes()
 	}
 	return make([]byte, e.Claim)

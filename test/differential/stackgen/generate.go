@@ -25,6 +25,8 @@ type generator struct {
 	baseMtime int64
 	formats   []Format
 	dotSlash  bool // names start with "./", as of tar -C dir .
+
+	boot *bootGenerator // nil: nothing is made to be booted
 }
 
 func newGenerator(seed uint64) *generator {
@@ -49,8 +51,13 @@ func generate(g *generator, faults float64) Stack {
 	g.dotSlash = g.chance(25)
 
 	var stack Stack
-	for i := range g.between(1, 6) {
+	count := g.between(1, 6)
+	for i := range count {
 		layer := g.makeLayer(i)
+		if g.boot != nil && i+1 == count {
+			g.layer = &layer
+			g.repairBoot()
+		}
 		if layer.End == EndNone && !layer.endsWithContent() {
 			layer.End = EndTwoBlocks // the reference wants something behind an empty entry
 		}
@@ -116,10 +123,17 @@ func (g *generator) skeleton() {
 			g.hexRootEntry()
 		}
 	}
+	if g.boot != nil {
+		g.bootSkeleton()
+	}
 }
 
 // step makes one change of the tree, by one entry or a few.
 func (g *generator) step() {
+	if g.boot != nil && g.chance(50) {
+		g.bootStep()
+		return
+	}
 	switch n := g.r.IntN(1000); {
 	case n < 160:
 		g.directory(g.newPath())
@@ -325,9 +339,10 @@ func (g *generator) hardLink() {
 		path = pick(g, files...) // perhaps to itself
 	}
 	e := g.entry(TypeLink, g.spell(path, false))
-	e.Link = g.spell(pick(g, files...), false)
+	target := pick(g, files...)
+	e.Link = g.spell(target, false)
 	g.add(e)
-	g.root.put(path, g.last())
+	g.root.link(path, target)
 }
 
 func (g *generator) end() End {

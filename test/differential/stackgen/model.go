@@ -15,6 +15,7 @@ type node struct {
 	// whiteout tells a character device 0,0. It must have one name: the
 	// reference refuses a second.
 	whiteout bool
+	regular  bool
 }
 
 func newDirectory() *node { return &node{children: make(map[string]*node)} }
@@ -51,8 +52,21 @@ func (n *node) mkdir(path string) {
 // put puts what e is at the path, in place of whatever is there.
 func (n *node) put(path string, e *Entry) {
 	if directory, name := n.split(path); directory.isDirectory() {
-		directory.children[name] = &node{whiteout: e.Type == TypeChar && e.Major == 0 && e.Minor == 0}
+		directory.children[name] = &node{whiteout: e.Type == TypeChar && e.Major == 0 && e.Minor == 0, regular: e.hasContent()}
 	}
+}
+
+// link gives what is at the target a name more, in place of whatever is there.
+func (n *node) link(path, target string) {
+	if directory, name := n.split(path); directory.isDirectory() {
+		directory.children[name] = n.lookup(target)
+	}
+}
+
+// isRegular reports whether the path is that of a regular file.
+func (n *node) isRegular(path string) bool {
+	found := n.lookup(path)
+	return found != nil && found.regular
 }
 
 // remove removes the path.

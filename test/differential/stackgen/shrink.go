@@ -62,6 +62,7 @@ func simplify(stack *Stack, layer int, try func(Stack) bool) {
 		func(e *Entry) { e.Before = nil },
 		func(e *Entry) { e.Data, e.Claim = Data{}, 0 },
 		func(e *Entry) { e.Numbers, e.Format = OctalNUL, USTAR },
+		func(e *Entry) { e.Text = "" },
 	}
 	if len(stack.Layers[layer].Entries) > 12 {
 		return

@@ -50,6 +50,7 @@ type Entry struct {
 	Major      uint64
 	Minor      uint64
 	Data       Data
+	Text       string   // what a file holds; if it is not empty, in place of Data
 	Xattrs     []Record // by their whole PAX key
 
 	Format  Format

@@ -33,6 +33,7 @@ func TestTarIsReadByTheLibrary(t *testing.T) {
 		"all PAX":         {Type: TypeRegular, Name: "usr/all", UID: 5, GID: 6, Mtime: 8, Data: Data{5000, 2}, Format: PAX, AllPAX: true},
 		"fraction":        {Type: TypeDirectory, Name: "usr/f/", Mtime: 9, Fraction: ".25", Format: PAX},
 		"xattrs":          {Type: TypeRegular, Name: "usr/x", Xattrs: []Record{xattr("user.a", "\x01=\n")}, Format: PAX},
+		"text":            {Type: TypeRegular, Name: "usr/t", Text: "a text\n", Format: USTAR},
 		"hard link":       {Type: TypeLink, Name: "usr/h", Link: "usr/a", Format: GNU},
 		"character":       {Type: TypeChar, Name: "usr/c", Major: 4, Minor: 70, Format: USTAR, Numbers: OctalSpace},
 		"global in front": {Type: TypeFIFO, Name: "usr/p", Format: PAX, Before: extended(typeGlobal, []Record{{"comment", "c"}})},
@@ -85,6 +86,10 @@ func TestSeedDecides(t *testing.T) {
 		}
 		if maps.Equal(first, other) {
 			t.Errorf("seeds %d and %d give the same stack", seed, seed+1)
+		}
+		boot := files(t, GenerateBootable(seed))
+		if !maps.Equal(boot, files(t, GenerateBootable(seed))) || maps.Equal(boot, first) {
+			t.Errorf("seed %d gives two bootable stacks, or the plain one", seed)
 		}
 	}
 }

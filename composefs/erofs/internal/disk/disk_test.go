@@ -13,20 +13,22 @@ import (
 )
 
 // TestEncodersFollowStructs: the structs document the format, the encoders
-// write it; both must say the same, in the size that the constants give.
+// write it; both must say the same, in the size that the constants give. What
+// parses it gives the struct back.
 func TestEncodersFollowStructs(t *testing.T) {
 	for _, tc := range []struct {
-		st   any
-		enc  func(any) []byte
-		size int
+		st    any
+		enc   func(any) []byte
+		parse func([]byte) any
+		size  int
 	}{
-		{&disk.Header{}, func(v any) []byte { return v.(*disk.Header).AppendTo(nil) }, disk.HeaderSize},
-		{&disk.Superblock{}, func(v any) []byte { return v.(*disk.Superblock).AppendTo(nil) }, disk.SuperblockSize},
-		{&disk.CompactInode{}, func(v any) []byte { return v.(*disk.CompactInode).AppendTo(nil) }, disk.CompactInodeSize},
-		{&disk.ExtendedInode{}, func(v any) []byte { return v.(*disk.ExtendedInode).AppendTo(nil) }, disk.ExtendedInodeSize},
-		{&disk.XattrHeader{}, func(v any) []byte { return v.(*disk.XattrHeader).AppendTo(nil) }, disk.XattrHeaderSize},
-		{&disk.XattrEntry{}, func(v any) []byte { return v.(*disk.XattrEntry).AppendTo(nil) }, disk.XattrEntrySize},
-		{&disk.Dirent{}, func(v any) []byte { return v.(*disk.Dirent).AppendTo(nil) }, disk.DirentSize},
+		{&disk.Header{}, func(v any) []byte { return v.(*disk.Header).AppendTo(nil) }, func(b []byte) any { v := disk.ParseHeader(b); return &v }, disk.HeaderSize},
+		{&disk.Superblock{}, func(v any) []byte { return v.(*disk.Superblock).AppendTo(nil) }, func(b []byte) any { v := disk.ParseSuperblock(b); return &v }, disk.SuperblockSize},
+		{&disk.CompactInode{}, func(v any) []byte { return v.(*disk.CompactInode).AppendTo(nil) }, func(b []byte) any { v := disk.ParseCompactInode(b); return &v }, disk.CompactInodeSize},
+		{&disk.ExtendedInode{}, func(v any) []byte { return v.(*disk.ExtendedInode).AppendTo(nil) }, func(b []byte) any { v := disk.ParseExtendedInode(b); return &v }, disk.ExtendedInodeSize},
+		{&disk.XattrHeader{}, func(v any) []byte { return v.(*disk.XattrHeader).AppendTo(nil) }, func(b []byte) any { v := disk.ParseXattrHeader(b); return &v }, disk.XattrHeaderSize},
+		{&disk.XattrEntry{}, func(v any) []byte { return v.(*disk.XattrEntry).AppendTo(nil) }, func(b []byte) any { v := disk.ParseXattrEntry(b); return &v }, disk.XattrEntrySize},
+		{&disk.Dirent{}, func(v any) []byte { return v.(*disk.Dirent).AppendTo(nil) }, func(b []byte) any { v := disk.ParseDirent(b); return &v }, disk.DirentSize},
 	} {
 		t.Run(fmt.Sprintf("%T", tc.st), func(t *testing.T) {
 			// Every named field gets a value of its own, in every byte.
@@ -49,6 +51,9 @@ func TestEncodersFollowStructs(t *testing.T) {
 			}
 			if got := tc.enc(tc.st); !bytes.Equal(got, want) || len(got) != tc.size {
 				t.Errorf("encoder wrote %d bytes\n%x, the struct has %d bytes\n%x", len(got), got, len(want), want)
+			}
+			if got := tc.parse(want); !reflect.DeepEqual(got, tc.st) {
+				t.Errorf("parsed %+v, want %+v", got, tc.st)
 			}
 		})
 	}
