@@ -27,7 +27,6 @@ work=$root/test/.work/debootstrap
 bundle=$work/bundle
 layout=$work/layout
 policy=$work/policy.json
-failures=0
 
 cleanup() {
 	stop_registry
@@ -35,41 +34,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# row WHAT RESULT DETAIL adds a line to the table.
-row() {
-	printf '| %-44s | %-6s | %s |\n' "$1" "$2" "$3" >>"$work/table"
-	say "$2: $1: $3"
-	[ "$2" = ok ] || failures=$((failures + 1))
-}
-
-# equal WHAT A B adds a line: are both the same, and not empty?
-equal() {
-	if [ -n "$2" ] && [ "$2" = "$3" ]; then
-		row "$1" ok "${2:0:16}…"
-	else
-		row "$1" FAILED "$2 is not $3"
-	fi
-}
-
-# passes WHAT COMMAND... adds a line: does the command end well?
-passes() {
-	local what=$1
-	shift
-	if "$@" >"$work/command.log" 2>&1; then
-		row "$what" ok ""
-	else
-		row "$what" FAILED "$(tail -n 1 "$work/command.log")"
-	fi
-}
-
 umount_chroot() { ! mountpoint -q "$bundle/rootfs/proc" || umount "$bundle/rootfs/proc"; }
-
-# repack NAME closes a layer: what changed in the bundle since the last one.
-repack() {
-	say "layer $1"
-	umoci repack --refresh-bundle --image "$layout:latest" "$bundle" >"$work/umoci.log" 2>&1 ||
-		{ cat "$work/umoci.log" >&2; die "umoci repack"; }
-}
 
 in_chroot() { chroot "$bundle/rootfs" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 
@@ -82,7 +47,7 @@ make_base() {
 		{ tail -n 20 "$work/debootstrap.log" >&2; die "debootstrap"; }
 	cp -a "$work/debian/." "$bundle/rootfs/"
 	rm -rf "$work/debian"
-	repack "1: debootstrap minbase"
+	repack "$layout:latest" "$bundle" "1: debootstrap minbase"
 }
 
 add_packages() {
@@ -95,7 +60,7 @@ add_packages() {
 		perl python3 vim locales iputils-ping man-db >>"$work/apt.log" 2>&1 ||
 		{ tail -n 20 "$work/apt.log" >&2; die "apt-get install"; }
 	umount_chroot
-	repack "2: packages"
+	repack "$layout:latest" "$bundle" "2: packages"
 }
 
 # remove_and_change makes what layers are for: files, trees and links that go,
@@ -109,7 +74,7 @@ remove_and_change() {
 	chmod 0600 "$r/etc/issue.net"
 	chown 1000:70000 "$r/etc/debian_version"
 	touch -d '1999-12-31 23:59:59' "$r/etc/host.conf"
-	repack "3: deletions"
+	repack "$layout:latest" "$bundle" "3: deletions"
 }
 
 add_odd_files() {
@@ -129,7 +94,7 @@ add_odd_files() {
 	setcap cap_net_raw+ep "$r/opt/odd/zeros"
 	rm -rf "$r/var/log"
 	mkdir "$r/var/log"
-	repack "4: odd files"
+	repack "$layout:latest" "$bundle" "4: odd files"
 }
 
 check_size() {
@@ -232,17 +197,12 @@ main() {
 	skopeo --policy "$policy" copy -q --dest-tls-verify=false "oci:$layout:latest" "docker://$image:plain"
 	plain_digest=$(skopeo --policy "$policy" inspect --tls-verify=false "docker://$image:plain" | jq -r .Digest)
 
-	: >"$work/table"
+	start_table "$work"
 	compare_digests
 	check_size
 	check_sealed
 
-	printf '| %-44s | %-6s | %s |\n| --- | --- | --- |\n' check result detail
-	cat "$work/table"
-	if [ "$failures" -gt 0 ]; then
-		die "$failures checks failed; see $work"
-	fi
-	printf '\n%d checks passed, 0 failed (%d s)\n' "$(wc -l <"$work/table")" "$SECONDS"
+	print_table
 }
 
 main

@@ -129,3 +129,71 @@ free_port() {
 # write_policy FILE writes the policy that skopeo needs where none is installed:
 # the images are our own.
 write_policy() { printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >"$1"; }
+
+# start_table DIR begins a table of checks, in that directory.
+start_table() {
+	table=$1/table
+	failures=0
+	: >"$table"
+}
+
+# row WHAT RESULT DETAIL adds a line to the table.
+row() {
+	printf '| %-44s | %-6s | %s |\n' "$1" "$2" "$3" >>"$table"
+	say "$2: $1: $3"
+	[ "$2" = ok ] || failures=$((failures + 1))
+}
+
+# equal WHAT A B adds a line: are both the same, and not empty?
+equal() {
+	if [ -n "$2" ] && [ "$2" = "$3" ]; then
+		row "$1" ok "${2:0:16}…"
+	else
+		row "$1" FAILED "$2 is not $3"
+	fi
+}
+
+# passes WHAT COMMAND... adds a line: does the command end well?
+passes() {
+	local what=$1
+	shift
+	if "$@" >"${table%/*}/command.log" 2>&1; then
+		row "$what" ok ""
+	else
+		row "$what" FAILED "$(tail -n 1 "${table%/*}/command.log")"
+	fi
+}
+
+# print_table prints the table, and ends the script if a check failed.
+print_table() {
+	printf '| %-44s | %-6s | %s |\n| --- | --- | --- |\n' check result detail
+	cat "$table"
+	[ "$failures" = 0 ] || die "$failures checks failed; see ${table%/*}"
+	printf '\n%d checks passed, 0 failed (%d s)\n' "$(wc -l <"$table")" "$SECONDS"
+}
+
+# repack IMAGE BUNDLE NAME closes a layer: what changed in umoci's bundle since
+# the last one.
+repack() {
+	local log
+	say "layer $3"
+	log=$(umoci repack --refresh-bundle --image "$1" "$2" 2>&1) || die "umoci repack: $log"
+}
+
+# debian_root sets debian to a Debian root file system that debootstrap made,
+# with an SELinux policy and the directories that a host wants to boot. It is
+# made once; remove it to have a new one. Needs root and the network.
+# DEBIAN_MIRROR says where from (default http://deb.debian.org/debian).
+debian_root() {
+	debian=$root/test/.work/debian
+	[ ! -e "$debian/sysroot" ] || return 0
+	[ "$(id -u)" = 0 ] || die "needs root, for debootstrap"
+	need_packages debootstrap:debootstrap
+	rm -rf "$debian"
+	mkdir -p "$debian"
+	say "debootstrap bookworm"
+	debootstrap --variant=minbase --include=selinux-policy-default bookworm "$debian" \
+		"${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$debian.log" 2>&1 ||
+		{ tail -n 20 "$debian.log" >&2; die "debootstrap"; }
+	mkdir "$debian/sysroot"
+}
