@@ -20,7 +20,7 @@ const computeHelp = `cfs-label compute SOURCE prints composefs digests and write
 
 SOURCE is a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG],
 docker-archive:FILE[:REF], or a directory that has a root file system: dir:PATH,
-or a path that begins with /, ./ or ../. One digest is printed in bare
+or the path of one that is there. One digest is printed in bare
 hexadecimal; several are printed a line each: role, format, algorithm, digest,
 with the platform before them if SOURCE is an index of several images, and with
 the xattr mode behind them if several were asked for. With --bootable the

@@ -21,8 +21,7 @@ in the next build, and what keeps a machine from booting. It goes on where hosts
 would refuse the image, and says so. Nothing is written.
 
 SOURCE is an image, as for cfs-label compute; an index gives all images of Linux.
-Or it is a root file system on disk: dir:PATH, or a path that begins with /, ./ or
-../. Or dump:FILE, what cfs-label dump has printed, or erofs:FILE, a composefs
+Or it is a root file system on disk: dir:PATH, or the path of a directory. Or dump:FILE, what cfs-label dump has printed, or erofs:FILE, a composefs
 image; there is no content in those, so rules that need some are left out, which
 is told.
 

@@ -42,9 +42,22 @@ const (
 	erofsPrefix     = "erofs:"
 )
 
-// splitSource tells what a SOURCE is. A word alone is a name in a registry,
-// though a directory be called so: ./WORD is the directory.
+// splitSource tells what a SOURCE is, for commands that read directories, too: a
+// name in a registry that is that of a directory as well means the directory. With
+// a port, tag or digest it is a name in a registry.
 func splitSource(arg string) (kind sourceKind, rest string) {
+	kind, rest = splitMarked(arg)
+	if kind != anImage || strings.ContainsAny(arg, ":@") {
+		return kind, rest
+	}
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		return aDirectory, arg
+	}
+	return kind, rest
+}
+
+// splitMarked tells what an argument is by itself.
+func splitMarked(arg string) (kind sourceKind, rest string) {
 	for prefix, kind := range map[string]sourceKind{directoryPrefix: aDirectory, dumpPrefix: aDump, erofsPrefix: anEROFS} {
 		if path, ok := strings.CutPrefix(arg, prefix); ok {
 			return kind, path
@@ -138,12 +151,12 @@ func (f *sourceFlags) addCrossMounts(fs *pflag.FlagSet) {
 }
 
 // checkKinds fails if a flag is given that none of the command's SOURCEs has a
-// use for. It tells of a name that may have been meant for a directory.
+// use for. It tells of a directory that may have been meant for a name.
 func (f *sourceFlags) checkKinds(cmd *cobra.Command, t *terminal) error {
 	for _, arg := range cmd.Flags().Args() {
 		kind, _ := splitSource(arg)
-		if info, err := os.Stat(arg); kind == anImage && err == nil && info.IsDir() {
-			t.warn(fmt.Sprintf("%q is taken for a name in a registry; the directory of that name is %s%s", arg, directoryPrefix, arg))
+		if marked, _ := splitMarked(arg); kind != marked {
+			t.say("%s is the directory of that name; with a tag, as in %s:latest, it would be an image", arg, arg)
 		}
 	}
 	is := func(wanted sourceKind) bool {
@@ -187,7 +200,7 @@ func (f *sourceFlags) directory(path string, o cfslabel.Options) (cfslabel.Direc
 
 // wantImage fails for a SOURCE that is no image.
 func wantImage(arg string) error {
-	switch kind, _ := splitSource(arg); kind {
+	switch kind, _ := splitMarked(arg); kind {
 	case aDirectory:
 		return &usageError{fmt.Errorf("%q names a directory, and this wants an image; directories are for compute, dump, export, diff and lint", arg)}
 	case aDump, anEROFS:
