@@ -85,6 +85,7 @@ func (o *DirectoryOptions) read(ctx context.Context, path string) (*system, erro
 	if err != nil {
 		return nil, err
 	}
+	o.Stats.addDirectory(t)
 	if o.WholeSeconds {
 		cutTimes(t)
 	}

@@ -5,6 +5,7 @@ package cfslabel
 import (
 	"sync"
 
+	"github.com/cfs-label/cfs-label/composefs/tree"
 	"github.com/cfs-label/cfs-label/layers"
 )
 
@@ -18,7 +19,8 @@ type Stats struct {
 	// LayersAgain is how often a layer was read a second time: a hard link gave a
 	// name that is looked for to a file whose own name did not tell.
 	LayersAgain int
-	// Inodes are those of all merged trees, removed ones included.
+	// Inodes are those of all merged trees, removed ones included, and of
+	// directories.
 	Inodes int
 }
 
@@ -32,6 +34,16 @@ func (s *Stats) add(m *layers.Merged) {
 	s.LayersAgain += len(m.Again)
 	s.Bytes += m.AgainBytes
 	s.Inodes += m.Tree.Inodes()
+}
+
+// addDirectory adds a directory that was read.
+func (s *Stats) addDirectory(t *tree.Tree) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Inodes += t.Inodes()
 }
 
 // fetched adds bytes of layers, and layers.

@@ -121,8 +121,12 @@ func (t *terminal) warn(message string) {
 
 // sayStats tells what was read.
 func (t *terminal) sayStats() {
-	if s := t.stats; s != nil {
-		t.say("read %d layers of %d bytes, %d of them again; %d inodes", s.Layers, s.Bytes, s.LayersAgain, s.Inodes)
+	switch s := t.stats; {
+	case s == nil:
+	case s.Layers == 0:
+		t.say("read no layers; %d inodes", s.Inodes)
+	default:
+		t.say("read %s of %d bytes, %d of them again; %d inodes", counted(s.Layers, "layer"), s.Bytes, s.LayersAgain, s.Inodes)
 	}
 }
 
